@@ -1,0 +1,37 @@
+# The verbs, the same for people and for CI.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check bench fmt setup system clean
+
+demo: setup
+	$(BIN)/gslb demo
+
+test: setup system
+	$(BIN)/pytest -q --cov --cov-report=term:skip-covered --cov-fail-under=100
+	
+check: setup
+	$(BIN)/ruff format --check gslb tests bench
+	$(BIN)/ruff check gslb tests bench
+	$(BIN)/mypy
+	$(BIN)/pytest -q -p no:cacheprovider tests/test_architecture.py tests/test_docs.py
+
+bench: setup
+	$(BIN)/python -m bench
+
+fmt: setup
+	$(BIN)/ruff format gslb tests bench
+	$(BIN)/ruff check --fix gslb tests bench
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml
+	sh .ci/venv "$(PYTHON)" "$(VENV)"
+	touch $@
+
+system:
+	sh .ci/system
+
+clean:
+	rm -rf $(VENV)

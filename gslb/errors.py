@@ -1,0 +1,65 @@
+"""Every error gslb raises on purpose.
+
+GslbError                   the one to catch at a process's edge
+├── ConfigError             an operator's files are wrong; carries every complaint of the run
+├── WireError               a peer's bytes are wrong; carries the rcode to answer with
+└── ReportError             a vantage's report is wrong, forged or stale; dropped whole
+
+Anything else that escapes is a bug in gslb: let it crash, with its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class GslbError(Exception):
+    """The root of what gslb raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Complaint:
+    """One thing that is wrong in an operator's file: where, what, and how to mend it.
+
+    `line` and `column` count from 1.  `key` is the key's path, such as
+    ``services.www.pools.eu[1].address``, and may be empty for a whole file.
+    """
+
+    file: str
+    line: int
+    column: int
+    key: str
+    problem: str
+    hint: str
+
+    def __str__(self) -> str:
+        key = f"{self.key}: " if self.key else ""
+        return (
+            f"{self.file}:{self.line}:{self.column}: {key}{self.problem}\n  hint: {self.hint}"
+        )
+
+
+class ConfigError(GslbError):
+    """An operator's files cannot be served; `complaints` holds everything found in one run."""
+
+    def __init__(self, complaints: Sequence[Complaint]) -> None:
+        assert complaints, "a ConfigError without a complaint helps nobody"
+        self.complaints = tuple(sorted(set(complaints)))
+        super().__init__("\n".join(str(complaint) for complaint in self.complaints))
+
+
+class WireError(GslbError):
+    """A datagram is not a query that can be answered as asked.
+
+    `rcode` is what to answer with (RFC 1035 4.1.1; extended ones per RFC 6891), or None
+    where silence is right: too short to hold an id, or a response (QR=1).
+    """
+
+    def __init__(self, problem: str, rcode: int | None) -> None:
+        super().__init__(problem)
+        self.rcode = rcode
+
+
+class ReportError(GslbError):
+    """A vantage's report is malformed, forged, replayed or too old; it is dropped whole."""
