@@ -1,0 +1,1 @@
+"""What an operator wrote, read and checked: YAML and master files → frozen values."""
