@@ -105,7 +105,7 @@ def labels(wire: bytes) -> Iterator[bytes]:
 
 
 def parent(wire: bytes) -> bytes:
-    """Return *wire* without its leftmost label; the root has no parent and must not be asked for."""
+    """Return *wire* without its leftmost label; the root, which has none, must not be asked for."""
     return wire[1 + wire[0] :]
 
 

@@ -31,7 +31,7 @@ class Node:
     `glue_needed` counts these.
     """
 
-    rrsets: Mapping[int, RRset] = field(default=_NO_RRSETS)
+    rrsets: Mapping[int, RRset] = field(default_factory=lambda: _NO_RRSETS)
     service: bool = False
     cut: bool = False
     glue: tuple[tuple[bytes, RRset], ...] = ()

@@ -1,0 +1,171 @@
+"""Responses: first a list of what is said, then its octets (RFC 1035 4.1, 2181 9, 6891).
+
+An answer is a list of rrsets with their owners, section by section; only `encode` knows of
+offsets, sizes and truncation.  Every owner and compressed name ends in the zone's apex,
+which the question ends in too, so each is some labels and one pointer (see
+`gslb.dns.records`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from struct import Struct
+
+from gslb.dns import edns, name
+from gslb.dns.message import AA, HEADER, HEADER_BYTES, OPCODE_MASK, QR, RD, TC, Query
+from gslb.dns.records import IN, Rdata
+
+UDP_MAX = 1232  # Flag Day 2020: what fits everywhere without fragments
+TCP_MAX = 65_535
+PLAIN_MAX = 512  # what an asker without EDNS takes (RFC 1035 4.2.1)
+
+_FIXED = Struct(">HHIH")
+_AT_QUESTION = (0xC000 | HEADER_BYTES).to_bytes(2, "big")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One rrset of a section; an `owner` of None is the name that was asked for."""
+
+    owner: bytes | None
+    type: int
+    ttl_s: int
+    rdatas: Sequence[Rdata]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """What is said to one query, and for how wide a network of clients it holds.
+
+    `needed` counts the leading parts of `additional` that must fit, or TC be set (RFC 9471).
+    `error` is an Extended DNS Error's code and text.  `service` and `way` say, for the
+    counters, which service answered and how; they leave no trace on the wire.
+    """
+
+    rcode: int
+    authoritative: bool = False
+    apex: bytes = name.ROOT
+    cls: int = IN
+    answer: Sequence[Part] = ()
+    authority: Sequence[Part] = ()
+    additional: Sequence[Part] = ()
+    needed: int = 0
+    scope: int = 0
+    error: tuple[int, bytes] | None = None
+    service: str | None = None
+    way: str = ""
+
+
+def encode(
+    query: Query,
+    response: Response,
+    *,
+    node: bytes,
+    size_max: int = UDP_MAX,
+    keepalive_s: float | None = None,
+) -> bytes:
+    """Return the octets of *response* to *query*, fitted to the asker's size or with TC set.
+
+    *size_max* is the transport's own limit.  *node* answers NSID.  *keepalive_s* is the idle
+    time-out to tell a TCP client that asks for it.
+    """
+    opt = b""
+    if size_max != TCP_MAX:
+        asked = PLAIN_MAX if query.edns is None else query.edns.payload
+        size_max = min(size_max, asked)
+    if query.edns is not None:
+        room = min(size_max, PLAIN_MAX) - HEADER_BYTES - len(query.question)
+        opt = _opt(query.edns, response, node, keepalive_s, room)
+    out = _Writer(query, response, size_max - len(opt))
+    flags = QR | (query.flags & (OPCODE_MASK | RD)) | (response.rcode & 0xF)
+    if response.authoritative:
+        flags |= AA
+    counts = [out.write(response.answer), out.write(response.authority)]
+    if None in counts:
+        flags |= TC
+        out.reset()
+        counts = [0, 0, 0]
+    else:
+        fitting = 0
+        for number, part in enumerate(response.additional):
+            written = out.write((part,))
+            fitting += written or 0
+            if written is None and number < response.needed:
+                flags |= TC
+        counts.append(fitting)
+    header = HEADER.pack(query.id, flags, 1, counts[0], counts[1], counts[2] + bool(opt))
+    return header + out.octets + opt
+
+
+class _Writer:
+    """The question and the records behind it, up to a size."""
+
+    def __init__(self, query: Query, response: Response, size_max: int) -> None:
+        self._question = query.question
+        self._asked = query.question[:-4].lower()
+        self._apex = response.apex
+        self._cls = response.cls
+        self._octets_max = size_max - HEADER_BYTES
+        at = HEADER_BYTES + len(self._asked) - len(response.apex)
+        self._to_apex = (0xC000 | at).to_bytes(2, "big")
+        self.octets = bytearray(query.question)
+
+    def reset(self) -> None:
+        self.octets = bytearray(self._question)
+
+    def write(self, parts: Sequence[Part]) -> int | None:
+        """Write whole *parts* and return the number of records; None, and nothing, if too long."""
+        out, before, count = self.octets, len(self.octets), 0
+        for part in parts:
+            owner = self._owner(part.owner)
+            for rdata in part.rdatas:
+                out += owner
+                out += _FIXED.pack(part.type, self._cls, part.ttl_s, len(rdata.octets))
+                begin = len(out)
+                out += rdata.octets
+                for hole in rdata.holes:
+                    out[begin + hole : begin + hole + 2] = self._to_apex
+            count += len(part.rdatas)
+            if len(out) > self._octets_max:
+                del out[before:]
+                return None
+        return count
+
+    def _owner(self, owner: bytes | None) -> bytes:
+        if owner is None or owner == self._asked:
+            return _AT_QUESTION
+        if self._apex == name.ROOT:
+            return owner
+        return owner[: len(owner) - len(self._apex)] + self._to_apex
+
+
+def _opt(
+    asked: edns.Edns, response: Response, node: bytes, keepalive_s: float | None, room: int
+) -> bytes:
+    """Return the OPT record, without the options that no longer fit into *room*."""
+    options = []
+    if asked.subnet is not None:
+        scope = response.scope if asked.subnet.source else 0
+        options.append(edns.encode_subnet(asked.subnet, scope))
+    if asked.keepalive and keepalive_s is not None:
+        options.append(edns.encode_keepalive(keepalive_s))
+    if asked.nsid:
+        options.append(edns.encode_nsid(node))
+    if response.error is not None:
+        options.append(edns.encode_error(*response.error))
+    while True:
+        octets = b"".join(options)
+        opt = edns.encode_opt(UDP_MAX, response.rcode, do=asked.do, options=octets)
+        if len(opt) <= room or not options:
+            return opt
+        options.pop()
+
+
+def encode_error(wire: bytes, rcode: int) -> bytes:
+    """Return the response to a datagram that is no query: its header with *rcode*, no question.
+
+    *wire* holds at least a header.
+    """
+    id_, flags, *_ = HEADER.unpack_from(wire)
+    return HEADER.pack(id_, QR | (flags & (OPCODE_MASK | RD)) | rcode, 0, 0, 0, 0)

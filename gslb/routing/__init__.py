@@ -1,0 +1,1 @@
+"""The decision: who is answered what, and why; chance and time are arguments."""

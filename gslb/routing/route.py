@@ -1,0 +1,251 @@
+"""From a route's steps to the order of regions that one client gets.
+
+A route is a list of sort keys.  All regions start on one rung; each step splits every
+rung into finer ones, so earlier steps dominate.  Fences are applied before all other steps
+wherever they stand, and drop what they do not list.
+
+An order knows nothing of health, weights or addresses: it holds until a file changes,
+which is why it can be worked out beforehand for every network there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from itertools import groupby
+from math import asin, cos, radians, sin, sqrt
+
+from gslb.model import (
+    Fact,
+    Fence,
+    Latency,
+    Listed,
+    Nearest,
+    Network,
+    Order,
+    Place,
+    Preference,
+    Regions,
+    Step,
+)
+from gslb.routing.centroids import CENTRES
+
+EARTH_RADIUS_KM = 6371.0
+
+# An order: rungs of regions that tie, nearest rung first.
+Rungs = tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What is known of a client: what the databases say, and the route's subnets around it.
+
+    `subnets` are those that any of the route's lists name, longest first.
+    """
+
+    place: Place
+    subnets: tuple[Network, ...] = ()
+
+    @property
+    def location(self) -> tuple[float, float] | None:
+        """Return where the client is in degrees; its country's centre stands in."""
+        if self.place.location is not None:
+            return self.place.location
+        return CENTRES.get(self.place.country) if self.place.country else None
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A route's lists by their keys, and which of them matches a client."""
+
+    fact: Fact
+    lists: Mapping[Network | str | int, Preference]
+
+    @classmethod
+    def of(cls, listed: Listed) -> Lookup:
+        """Return the look-up of a step's lists."""
+        return cls(listed.fact, dict(listed.lists))
+
+    def match(self, client: Client) -> tuple[Network | str | int, Preference] | None:
+        """Return the key and list that match *client*; None if none does or nothing is known."""
+        if self.fact is Fact.SUBNETS:
+            known = next((subnet for subnet in client.subnets if subnet in self.lists), None)
+            return None if known is None else (known, self.lists[known])
+        key = fact_of(self.fact, client.place)
+        if key is None or key not in self.lists:
+            return None
+        return key, self.lists[key]
+
+
+Measured = Mapping[tuple[Network | str | int, str], float]
+Table = Lookup | tuple[Lookup, ...] | Measured | None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route's steps in order of effect, each with its lists made ready to look things up in."""
+
+    steps: tuple[tuple[Step, Table], ...]
+    regions: Regions
+
+    def order_of(self, names: Iterable[str], client: Client) -> Rungs:
+        """Return the rungs of the regions *names* that *client* gets."""
+        return [rungs for *_, rungs in self.walk(names, client)][-1]
+
+    def walk(
+        self, names: Iterable[str], client: Client
+    ) -> Iterator[tuple[Step | None, Table, Rungs]]:
+        """Yield the rungs before any step (a step of None), then after each step."""
+        rungs: Rungs = tuple(rung for rung in (tuple(sorted(names)),) if rung)
+        yield None, None, rungs
+        for step, table in self.steps:
+            finer = (part for rung in rungs for part in self.split(step, table, rung, client))
+            rungs = tuple(tuple(part) for part in finer if part)
+            yield step, table, rungs
+
+    def split(
+        self, step: Step, table: Table, rung: Sequence[str], client: Client
+    ) -> Iterable[Sequence[str]]:
+        """Return the finer rungs that one step makes of one rung; a fence may drop regions."""
+        match step, table:
+            case Nearest(), _:
+                return _by_distance(step, rung, client, self.regions)
+            case Order(wanted), _:
+                return _by_preference(wanted, rung)
+            case Listed(), Lookup() as lookup:
+                matched = lookup.match(client)
+                return [rung] if matched is None else _by_preference(matched[1], rung)
+            case Latency(), Mapping() as measured:
+                ms = measured_ms(measured, rung, client)
+                return _by_key(rung, lambda region: ms.get(region, float("inf")))
+            case Fence(), tuple() as lookups:
+                return [[name for name in rung if is_inside(lookups, name, client)]]
+            case _:
+                return [rung]
+
+
+def prepare(steps: Sequence[Step], regions: Regions) -> Route:
+    """Return the route of *steps* over *regions*, fences first."""
+    in_order = sorted(steps, key=lambda step: not isinstance(step, Fence))
+    return Route(tuple((step, _table(step)) for step in in_order), regions)
+
+
+def _table(step: Step) -> Table:
+    match step:
+        case Listed():
+            return Lookup.of(step)
+        case Fence(lists):
+            return tuple(Lookup.of(listed) for listed in lists)
+        case Latency(_, measured):
+            return {(key, region): ms for key, region, ms in measured}
+        case _:
+            return None
+
+
+def _by_key(rung: Sequence[str], key: Callable[[str], float]) -> list[list[str]]:
+    ordered = sorted(rung, key=lambda region: (key(region), region))
+    return [list(tied) for _, tied in groupby(ordered, key=key)]
+
+
+def _by_preference(wanted: Preference, rung: Sequence[str]) -> list[list[str]]:
+    places = {region: place for place, tied in enumerate(wanted) for region in tied}
+    return _by_key(rung, lambda region: places.get(region, len(wanted)))
+
+
+def _by_distance(
+    step: Nearest, rung: Sequence[str], client: Client, regions: Regions
+) -> list[list[str]]:
+    away = distances_km(step, rung, client, regions)
+    if away is None:
+        return [list(rung)]
+    if not step.within_km:
+        return _by_key(rung, away.__getitem__)
+    out: list[list[str]] = []
+    best = 0.0
+    for region in sorted(rung, key=lambda region: (away[region], region)):
+        if out and away[region] <= best + step.within_km:
+            out[-1].append(region)
+        else:
+            best = away[region]
+            out.append([region])
+    return [sorted(tied) for tied in out]
+
+
+def distances_km(
+    step: Nearest, rung: Iterable[str], client: Client, regions: Regions
+) -> dict[str, float] | None:
+    """Return each region's distance from the client less its bias; None for a client nowhere."""
+    here = client.location
+    if here is None:
+        return None
+    bias = dict(step.bias_km)
+    away = {}
+    for region in rung:
+        there = regions[region].location
+        assert there is not None, "the configuration asks for a location"
+        away[region] = great_circle_km(here, there) - bias.get(region, 0.0)
+    return away
+
+
+def great_circle_km(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Return the distance in km between two (latitude, longitude) in degrees on a sphere."""
+    phi, theta = radians(one[0]), radians(other[0])
+    lat = sin((theta - phi) / 2)
+    lon = sin(radians(other[1] - one[1]) / 2)
+    root = sqrt(lat * lat + cos(phi) * cos(theta) * lon * lon)
+    return 2 * EARTH_RADIUS_KM * asin(min(1.0, root))
+
+
+def fact_of(fact: Fact, place: Place) -> str | int | None:
+    """Return what the databases say of *place* in the matter of *fact*."""
+    match fact:
+        case Fact.COUNTRIES:
+            return place.country
+        case Fact.CONTINENTS:
+            return place.continent
+        case Fact.ASNS:
+            return place.asn
+        case Fact.SUBNETS:
+            return None
+
+
+def is_inside(lookups: Iterable[Lookup], region: str, client: Client) -> bool:
+    """Return whether a fence lets *client* have *region*; all its lists must hold."""
+    for lookup in lookups:
+        matched = lookup.match(client)
+        if matched is not None and not any(region in tied for tied in matched[1]):
+            return False
+    return True
+
+
+def measured_ms(measured: Measured, rung: Iterable[str], client: Client) -> dict[str, float]:
+    """Return the milliseconds from *client* to each region of *rung* that something measures.
+
+    For each region the most specific key counts: the longest subnet, the country, the ASN, ``*``.
+    """
+    place = client.place
+    keys = [key for key in (*client.subnets, place.country, place.asn, "*") if key is not None]
+    found = {}
+    for region in rung:
+        for key in keys:
+            if (key, region) in measured:
+                found[region] = measured[key, region]
+                break
+    return found
+
+
+def subnets_of(steps: Iterable[Step]) -> Iterator[Network]:
+    """Yield every network that a list of *steps* is keyed by."""
+    for step in steps:
+        match step:
+            case Listed(Fact.SUBNETS, lists):
+                yield from (key for key, _ in lists if isinstance(key, IPv4Network | IPv6Network))
+            case Latency(_, measured):
+                yield from (
+                    key for key, _, _ in measured if isinstance(key, IPv4Network | IPv6Network)
+                )
+            case Fence(lists):
+                yield from subnets_of(lists)
+            case _:
+                pass

@@ -1,0 +1,193 @@
+"""Everything a query is answered from, in one frozen value, and how it is compiled.
+
+A `Plan` is what the files say: zones, services, geo maps; it changes when a file does.  A
+`Snapshot` is a plan with a choice for each service, family and order, made from what is
+believed of the members; it changes when a verdict does.  Compiling shares what did not
+change: a service whose members are believed of as before keeps its choices, and orders
+that lead to the same climb share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from gslb.dns import name
+from gslb.dns.records import encode
+from gslb.dns.zone import Zone
+from gslb.health.belief import Belief
+from gslb.model import Family, Member, Region, Regions, Service
+from gslb.routing.choice import Choice, cumulative, key_of
+from gslb.routing.climb import Climb, Way, climb
+from gslb.routing.geo import BLANK, Atlas, GeoMap, MapKey, map_key
+from gslb.routing.ladder import PARTS, Beliefs
+from gslb.routing.route import Rungs
+
+# Extended DNS Errors for answers served in an unusual way (RFC 8914, and 29 of its registry).
+STALE = (3, b"restored: health is not known again yet")
+_UNUSUAL = {
+    Way.PROXIES: (29, b"no healthy member near: served by the region's proxies"),
+    Way.FAIL_OPEN: (0, b"all members down: served all the same"),
+    Way.SERVFAIL: (0, b"all members down"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the files say, ready to be served.
+
+    `zones` are by apex; `broken` are the apexes of zones that cannot be served.  `services`
+    are by name, and `maps` are the geo maps that they need.  `node` and `program` are what
+    is said of ourselves.
+    """
+
+    node: str
+    program: str
+    zones: Mapping[bytes, Zone]
+    services: Mapping[bytes, Service]
+    regions: Regions
+    maps: Mapping[MapKey, GeoMap]
+    broken: frozenset[bytes] = frozenset()
+    atlas: Atlas = BLANK
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One service as it is answered now: its geo map, and a choice for each order, by family.
+
+    `rests_on` is what was believed of its members when it was compiled; `moves` says that
+    it changes as time goes by even if that does not, because someone's share is growing.
+    """
+
+    service: Service
+    maps: Mapping[int, GeoMap]
+    choices: Mapping[int, tuple[Choice, ...]]
+    key: int
+    rests_on: tuple[Belief, ...]
+    moves: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A plan and the choices of all its services; `stale` until a restarted node knows again."""
+
+    plan: Plan
+    entries: Mapping[bytes, Entry]
+    generation: int
+    made_s: float
+    stale: bool = False
+
+    def zone_of(self, qname: bytes) -> bytes | None:
+        """Return the apex of the zone, served or broken, that *qname* lies in."""
+        for apex in name.ancestors(qname):
+            if apex in self.plan.zones or apex in self.plan.broken:
+                return apex
+        return None
+
+
+def map_keys(service: Service) -> dict[Family, MapKey]:
+    """Return the keys of the geo maps that *service* needs, by family."""
+    return {
+        family: map_key(
+            service,
+            (p.region for p in service.pools if any(m.family == family for m in p.members)),
+        )
+        for family in service.families()
+    }
+
+
+def compile_snapshot(
+    plan: Plan,
+    beliefs: Beliefs,
+    *,
+    generation: int,
+    now_s: float,
+    stale: bool = False,
+    previous: Snapshot | None = None,
+) -> Snapshot:
+    """Return the snapshot of *plan* for what is believed now.
+
+    Entries of *previous* are kept where nothing changed that they rest on.
+    """
+    kept = previous.entries if previous is not None and previous.plan is plan else {}
+    entries = {}
+    for key, service in plan.services.items():
+        rests_on = tuple(beliefs(member) for member in members_of(service, plan.regions))
+        old = kept.get(key)
+        if old is not None and not old.moves and old.rests_on == rests_on:
+            entries[key] = old
+        else:
+            entries[key] = _entry(plan, service, beliefs, rests_on, now_s)
+    return Snapshot(plan, MappingProxyType(entries), generation, now_s, stale)
+
+
+def members_of(service: Service, regions: Regions) -> list[Member]:
+    """Return all members of *service*, and the proxies of its regions if it may use them."""
+    members = [member for pool in service.pools for member in pool.members]
+    if service.proxies != "never":
+        members += [proxy for pool in service.pools for proxy in _proxies(regions, pool.region)]
+    return members
+
+
+def _proxies(regions: Mapping[str, Region], region: str) -> tuple[Member, ...]:
+    return regions[region].proxies
+
+
+def _entry(
+    plan: Plan, service: Service, beliefs: Beliefs, rests_on: tuple[Belief, ...], now_s: float
+) -> Entry:
+    maps: dict[int, GeoMap] = {}
+    choices: dict[int, tuple[Choice, ...]] = {}
+    moves = False
+    for family, key in map_keys(service).items():
+        maps[family] = plan.maps[key]
+        made = []
+        for order in plan.maps[key].orders:
+            climbed = climb(service, family, order, beliefs, plan.regions, now_s)
+            moves = moves or _moves(climbed)
+            made.append(choice_of(service, family, climbed))
+        choices[family] = tuple(made)
+    return Entry(
+        service,
+        MappingProxyType(maps),
+        MappingProxyType(choices),
+        key_of(service.name),
+        rests_on,
+        moves,
+    )
+
+
+def _moves(climbed: Climb) -> bool:
+    """Return whether anyone's share is still growing back."""
+    return any(s.lives and s.part < PARTS for rung in climbed.rungs for s in rung.members)
+
+
+def choice_of(service: Service, family: Family, climbed: Climb) -> Choice:
+    """Return the records, shares and TTL bounds that a climb comes down to."""
+    members = [candidate.member for candidate in climbed.candidates]
+    return Choice(
+        upto=cumulative([candidate.share for candidate in climbed.candidates]),
+        rdatas=tuple(encode(family, rdata_of(member), service.zone) for member in members),
+        keys=tuple(key_of(str(member.address).encode()) for member in members),
+        answers=service.answers or len(members),
+        ttl_s=service.ttl_s,
+        ttl_min_s=service.ttl_min_s,
+        until_s=climbed.until_s,
+        way=climbed.way,
+        unusual=_UNUSUAL.get(climbed.way),
+        climb=climbed,
+    )
+
+
+def rdata_of(member: Member) -> bytes:
+    """Return the uncompressed rdata that answers with *member*."""
+    if isinstance(member.address, str):
+        return name.parse(member.address)
+    return member.address.packed
+
+
+def order_for(entry: Entry, family: int, version: int, address: int) -> tuple[Rungs, Choice, int]:
+    """Return the order that a client gets, the choice that comes of it, and the scope."""
+    index, scope = entry.maps[family].find(version, address)
+    return entry.maps[family].orders[index], entry.choices[family][index], scope
