@@ -36,7 +36,9 @@ REGIONS = {
     "ap": Region("ap", SINGAPORE),
 }
 
-UP, DOWN, UNKNOWN = (Belief(verdict=verdict) for verdict in (Verdict.UP, Verdict.DOWN, Verdict.UNKNOWN))
+UP, DOWN, UNKNOWN = (
+    Belief(verdict=verdict) for verdict in (Verdict.UP, Verdict.DOWN, Verdict.UNKNOWN)
+)
 FORCED_UP = Belief(verdict=Verdict.DOWN, forced=Word.UP)
 FORCED_DOWN = Belief(verdict=Verdict.UP, forced=Word.DOWN)
 DRAINED = Belief(verdict=Verdict.UP, forced=Word.DRAIN)
@@ -110,7 +112,7 @@ def snapshot(made: Plan, beliefs: Mapping[str, Belief] | None = None, **keys: ob
     given = beliefs or {}
     defaults = {"generation": 1, "now_s": 0.0}
     return compile_snapshot(
-        made, lambda each: given.get(str(each.address), UP), **{**defaults, **keys}
+        made, lambda _, each: given.get(str(each.address), UP), **{**defaults, **keys}
     )
 
 

@@ -81,20 +81,19 @@ def encode(
     flags = QR | (query.flags & (OPCODE_MASK | RD)) | (response.rcode & 0xF)
     if response.authoritative:
         flags |= AA
-    counts = [out.write(response.answer), out.write(response.authority)]
-    if None in counts:
+    answers, authorities = out.write(response.answer), out.write(response.authority)
+    additionals = 0
+    if answers is None or authorities is None:
         flags |= TC
+        answers = authorities = 0
         out.reset()
-        counts = [0, 0, 0]
     else:
-        fitting = 0
         for number, part in enumerate(response.additional):
             written = out.write((part,))
-            fitting += written or 0
             if written is None and number < response.needed:
                 flags |= TC
-        counts.append(fitting)
-    header = HEADER.pack(query.id, flags, 1, counts[0], counts[1], counts[2] + bool(opt))
+            additionals += written or 0
+    header = HEADER.pack(query.id, flags, 1, answers, authorities, additionals + bool(opt))
     return header + out.octets + opt
 
 

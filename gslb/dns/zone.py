@@ -132,7 +132,8 @@ def _node(
 ) -> Node:
     if NS not in types or owner == apex:
         return Node(types, service)
-    needed, others = [], []
+    needed: list[tuple[bytes, RRset]] = []
+    others: list[tuple[bytes, RRset]] = []
     for rdata in types[NS].rdatas:
         server = name_in(rdata)
         found = [(server, s) for t, s in rrsets.get(server, {}).items() if t in (A, AAAA)]

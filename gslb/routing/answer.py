@@ -43,7 +43,7 @@ from gslb.dns.records import (
     encode,
 )
 from gslb.dns.response import Part, Response
-from gslb.dns.zone import Found, How, Node, Zone
+from gslb.dns.zone import Found, How, Zone
 from gslb.model import Address
 from gslb.routing.choice import Choice, client_key
 from gslb.routing.climb import Way

@@ -7,8 +7,9 @@ width of a run around an address is the scope to return (see `gslb.routing.runs`
 
 Services with the same steps over the same regions share one map; a `MapKey` says which.
 
-Of IPv6, ``::ffff:0:0/96`` is IPv4 written otherwise, and looked up there.  Transition prefixes say nothing of where a client is, so
-2002::/16, 2001::/32 and 64:ff9b::/96 are nowhere, as is ``::/96``, under which databases keep IPv4.
+Of IPv6, ``::ffff:0:0/96`` is IPv4 written otherwise, and looked up there.  Transition
+prefixes say nothing of where a client is, so 2002::/16, 2001::/32 and 64:ff9b::/96 are
+nowhere, as is ``::/96``, under which databases keep IPv4.
 """
 
 from __future__ import annotations

@@ -135,11 +135,12 @@ def _waits(belief: Belief) -> bool:
     return belief.forced is None and belief.verdict is Verdict.UNKNOWN
 
 
+_WORDS = {Word.UP: "forced up", Word.DOWN: "forced down", Word.DRAIN: "drained"}
+
+
 def _why(belief: Belief, *, waits: bool, part: int) -> str:
     if belief.forced is not None:
-        return {Word.UP: "forced up", Word.DOWN: "forced down", Word.DRAIN: "drained"}[
-            belief.forced
-        ]
+        return _WORDS[belief.forced]
     if waits:
         return "new: waits for its first result, as others of its pool are up"
     if belief.verdict is Verdict.DOWN:
@@ -148,7 +149,7 @@ def _why(belief: Belief, *, waits: bool, part: int) -> str:
         return "up again, held back"
     if part < PARTS:
         return f"up again, given {part / 10:g} % of its share"
-    return belief.verdict.value
+    return str(belief.verdict.value)
 
 
 def part_given(belief: Belief, failback: Failback, now_s: float) -> int:

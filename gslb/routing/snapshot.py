@@ -9,7 +9,7 @@ that lead to the same climb share one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -21,8 +21,11 @@ from gslb.model import Family, Member, Region, Regions, Service
 from gslb.routing.choice import Choice, cumulative, key_of
 from gslb.routing.climb import Climb, Way, climb
 from gslb.routing.geo import BLANK, Atlas, GeoMap, MapKey, map_key
-from gslb.routing.ladder import PARTS, Beliefs
+from gslb.routing.ladder import PARTS
 from gslb.routing.route import Rungs
+
+# What is believed of a service's member: words may be said of it in one service alone.
+Believed = Callable[[Service, Member], Belief]
 
 # Extended DNS Errors for answers served in an unusual way (RFC 8914, and 29 of its registry).
 STALE = (3, b"restored: health is not known again yet")
@@ -99,7 +102,7 @@ def map_keys(service: Service) -> dict[Family, MapKey]:
 
 def compile_snapshot(
     plan: Plan,
-    beliefs: Beliefs,
+    believed: Believed,
     *,
     generation: int,
     now_s: float,
@@ -113,12 +116,12 @@ def compile_snapshot(
     kept = previous.entries if previous is not None and previous.plan is plan else {}
     entries = {}
     for key, service in plan.services.items():
-        rests_on = tuple(beliefs(member) for member in members_of(service, plan.regions))
+        rests_on = tuple(believed(service, each) for each in members_of(service, plan.regions))
         old = kept.get(key)
         if old is not None and not old.moves and old.rests_on == rests_on:
             entries[key] = old
         else:
-            entries[key] = _entry(plan, service, beliefs, rests_on, now_s)
+            entries[key] = _entry(plan, service, believed, rests_on, now_s)
     return Snapshot(plan, MappingProxyType(entries), generation, now_s, stale)
 
 
@@ -135,11 +138,15 @@ def _proxies(regions: Mapping[str, Region], region: str) -> tuple[Member, ...]:
 
 
 def _entry(
-    plan: Plan, service: Service, beliefs: Beliefs, rests_on: tuple[Belief, ...], now_s: float
+    plan: Plan, service: Service, believed: Believed, rests_on: tuple[Belief, ...], now_s: float
 ) -> Entry:
     maps: dict[int, GeoMap] = {}
     choices: dict[int, tuple[Choice, ...]] = {}
     moves = False
+
+    def beliefs(member: Member) -> Belief:
+        return believed(service, member)
+
     for family, key in map_keys(service).items():
         maps[family] = plan.maps[key]
         made = []

@@ -1,0 +1,135 @@
+"""What the daemons count, and how Prometheus is told.
+
+A query costs one to three additions to a plain dictionary; the metrics are made from it
+when someone asks.  Label values are closed sets: record types that have no name here are
+``other``, so that nobody can fill memory by asking for odd ones.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gslb.dns.message import RCODES
+
+TYPES = {
+    1: "A",
+    2: "NS",
+    5: "CNAME",
+    6: "SOA",
+    12: "PTR",
+    15: "MX",
+    16: "TXT",
+    28: "AAAA",
+    33: "SRV",
+    43: "DS",
+    48: "DNSKEY",
+    64: "SVCB",
+    65: "HTTPS",
+    251: "IXFR",
+    252: "AXFR",
+    255: "ANY",
+    257: "CAA",
+}
+OTHER = "other"
+
+Gauges = Callable[[], Iterator[Metric]]
+
+
+class Counters(Collector):
+    """The program's counters; *gauges* yields what is measured at the moment of asking."""
+
+    def __init__(self) -> None:
+        self.queries: Counter[tuple[str, int, int]] = Counter()
+        self.answers: Counter[tuple[str, str]] = Counter()
+        self.probes: Counter[tuple[str, str]] = Counter()
+        self.events: Counter[str] = Counter()
+        self.gauges: Gauges = lambda: iter(())
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+        self.probe_duration_s = Histogram(
+            "gslb_probe_duration_seconds",
+            "How long probes took.",
+            ["monitor"],
+            registry=self._registry,
+        )
+
+    def text(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def describe(self) -> list[Metric]:
+        """Return nothing: registering asks for no values."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric with its present values."""
+        yield _counter(
+            "gslb_queries",
+            "Queries by transport, record type and rcode answered.",
+            ["proto", "type", "rcode"],
+            self._query_labels(),
+        )
+        yield _counter(
+            "gslb_answers",
+            "Answers from services, and by which rule of the ladder.",
+            ["service", "how"],
+            self.answers,
+        )
+        yield _counter(
+            "gslb_probes",
+            "Probes by monitor and result: ok, or why not.",
+            ["monitor", "result"],
+            self.probes,
+        )
+        for event, help_text in EVENTS.items():
+            family = CounterMetricFamily(event, help_text)
+            family.add_metric([], self.events[event])
+            yield family
+        yield from self.gauges()
+
+    def _query_labels(self) -> Counter[tuple[str, ...]]:
+        shown: Counter[tuple[str, ...]] = Counter()
+        for (proto, type_, rcode), count in self.queries.items():
+            labels = (proto, TYPES.get(type_, OTHER), RCODES.get(rcode, OTHER))
+            shown[labels] += count
+        return shown
+
+
+EVENTS = {
+    "gslb_reload_failures": "Reloads that failed; the running state was kept.",
+    "gslb_reloads": "Reloads that were taken over.",
+    "gslb_publishes": "Snapshots published.",
+    "gslb_dropped_datagrams": "Datagrams not answered: too short, responses, or unsendable.",
+    "gslb_errors": "Queries that met an error of ours and were answered SERVFAIL.",
+    "gslb_refused_connections": "TCP connections closed at once because there were too many.",
+    "gslb_withdrawals_held": "Times that a change was held because it took out too much at once.",
+    "gslb_geo_changes_held": "Times that a new database was held because it moved too much.",
+    "gslb_state_write_failures": "Writes of the state directory that failed.",
+}
+
+
+def _counter(
+    name: str,
+    help_text: str,
+    labels: list[str],
+    values: Counter[tuple[str, ...]] | Counter[tuple[str, str]],
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, help_text, labels=labels)
+    for key, count in sorted(values.items()):
+        family.add_metric(list(key), count)
+    return family
+
+
+def gauge(
+    name: str, help_text: str, values: dict[tuple[str, ...], float], labels: tuple[str, ...] = ()
+) -> GaugeMetricFamily:
+    """Return a gauge with a value for each tuple of label values."""
+    family = GaugeMetricFamily(name, help_text, labels=labels)
+    for key, value in values.items():
+        family.add_metric(list(key), value)
+    return family

@@ -1,0 +1,267 @@
+"""The nameserver: datagrams and TCP frames in, responses out (RFC 1035 4.2, 7766).
+
+It reads the snapshot pointer once for each query and never waits for anything.  Whatever
+goes wrong costs that query: this is the only place of the program that catches everything.
+
+UDP is read without asyncio's transports, because a server on a wildcard address must
+answer from the address it was asked at, which only `recvmsg` tells (IP_PKTINFO,
+RFC 3542 6).  TCP connections are limited in number, in number for each client, in how long
+they may idle, and in how much they may leave unread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from random import SystemRandom
+from struct import Struct
+
+from gslb.config.settings import Endpoint
+from gslb.daemons.counters import Counters
+from gslb.dns.message import HEADER_BYTES, SERVFAIL, decode_query
+from gslb.dns.response import TCP_MAX, UDP_MAX, encode, encode_error
+from gslb.errors import WireError
+from gslb.model import Address
+from gslb.routing.answer import Explainer, answer
+from gslb.routing.choice import DRAW_BITS
+from gslb.routing.snapshot import Snapshot
+
+log = logging.getLogger("gslb.nameserver")
+
+DATAGRAMS_AT_ONCE_MAX = 64  # then the loop gets a turn
+NSID_BYTES_MAX = 128
+_LENGTH = Struct(">H")
+_IP_PKTINFO = 8  # linux/in.h; the socket module has no name for it
+_IN_PKTINFO = Struct("I4s4s")
+_IN6_PKTINFO = Struct("16sI")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one TCP server bears: connections in all and for each client, and idle times."""
+
+    connections_max: int = 1000
+    connections_per_client_max: int = 50
+    idle_s: float = 10.0
+    idle_when_busy_s: float = 2.0
+    write_s: float = 10.0
+
+
+class Responder:
+    """Turns one message into its response; everything a query touches is read from here."""
+
+    def __init__(
+        self,
+        current: Callable[[], Snapshot],
+        clock: Callable[[], float],
+        counters: Counters,
+        *,
+        explain: Explainer | None = None,
+        draw: Callable[[], int] | None = None,
+    ) -> None:
+        chance = SystemRandom()
+        self._current = current
+        self._clock = clock
+        self._counters = counters
+        self._explain = explain
+        self._draw = draw or (lambda: chance.getrandbits(DRAW_BITS))
+
+    def respond(
+        self, wire: bytes, sender: str, proto: str, keepalive_s: float | None = None
+    ) -> bytes | None:
+        """Return the octets that answer *wire*, or None where silence is right."""
+        try:
+            return self._respond(wire, sender, proto, keepalive_s)
+        except WireError as wrong:
+            if wrong.rcode is None:
+                self._counters.events["gslb_dropped_datagrams"] += 1
+                return None
+            self._counters.queries[proto, 0, wrong.rcode] += 1
+            return encode_error(wire, wrong.rcode)
+        except Exception:
+            log.exception("an error of ours while answering %s", wire.hex())
+            self._counters.events["gslb_errors"] += 1
+            return encode_error(wire, SERVFAIL) if len(wire) >= HEADER_BYTES else None
+
+    def _respond(self, wire: bytes, sender: str, proto: str, keepalive_s: float | None) -> bytes:
+        query = decode_query(wire)
+        snapshot = self._current()
+        response = answer(
+            snapshot, query, _address(sender), self._draw(), self._clock(), self._explain
+        )
+        self._counters.queries[proto, query.type, response.rcode] += 1
+        if response.service is not None:
+            self._counters.answers[response.service, response.way] += 1
+        return encode(
+            query,
+            response,
+            node=snapshot.plan.node.encode()[:NSID_BYTES_MAX],
+            size_max=UDP_MAX if proto == "udp" else TCP_MAX,
+            keepalive_s=keepalive_s,
+        )
+
+
+def _address(text: str) -> Address:
+    """Return a socket's peer as an address; IPv4 may come as IPv6, and IPv6 with a zone."""
+    address = ip_address(text.partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+class Nameserver:
+    """Listens at endpoints, over UDP and TCP, until it is closed."""
+
+    def __init__(
+        self, responder: Responder, counters: Counters, limits: Limits | None = None
+    ) -> None:
+        self._responder = responder
+        self._counters = counters
+        self._limits = limits or Limits()
+        self._udp: list[socket.socket] = []
+        self._tcp: list[asyncio.Server] = []
+        self._connections: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.endpoints: tuple[Endpoint, ...] = ()
+
+    async def listen(self, endpoints: Sequence[Endpoint]) -> None:
+        """Bind all *endpoints*; port 0 takes one that is free for both. Raises OSError."""
+        bound = []
+        try:
+            for endpoint in endpoints:
+                bound.append(await self._bind(endpoint))
+        except OSError:
+            await self.close()
+            raise
+        self.endpoints = tuple(bound)
+
+    async def close(self, drain_s: float = 2.0) -> None:
+        """Stop listening; let connections finish what they asked for *drain_s* seconds."""
+        loop = asyncio.get_running_loop()
+        for sock in self._udp:
+            loop.remove_reader(sock)
+            self._read(sock)
+            sock.close()
+        for server in self._tcp:
+            server.close()
+        self._udp, self._tcp = [], []
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=drain_s)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _bind(self, endpoint: Endpoint) -> Endpoint:
+        udp = _udp_socket(endpoint)
+        port = udp.getsockname()[1]
+        try:
+            server = await asyncio.start_server(self._accept, endpoint.host, port)
+        except OSError:
+            udp.close()
+            raise
+        asyncio.get_running_loop().add_reader(udp, self._read, udp)
+        self._udp.append(udp)
+        self._tcp.append(server)
+        return Endpoint(endpoint.host, port)
+
+    def _read(self, sock: socket.socket) -> None:
+        """Answer what has come in, up to a bound."""
+        for _ in range(DATAGRAMS_AT_ONCE_MAX):
+            try:
+                wire, info, _, peer = sock.recvmsg(TCP_MAX, 128)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                log.warning("cannot read a datagram: %s", error)
+                return
+            response = self._responder.respond(wire, peer[0], "udp")
+            if response is None:
+                continue
+            try:
+                sock.sendmsg([response], [_reply_from(each) for each in info], 0, peer)
+            except OSError:
+                # The way back is full or gone; a resolver asks again.
+                self._counters.events["gslb_dropped_datagrams"] += 1
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = writer.get_extra_info("peername")
+        limits, client = self._limits, peer[0] if peer else ""
+        if (
+            not client
+            or self._connections.total() >= limits.connections_max
+            or self._connections[client] >= limits.connections_per_client_max
+        ):
+            self._counters.events["gslb_refused_connections"] += 1
+            writer.transport.abort()
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._connections[client] += 1
+        try:
+            await self._serve(reader, writer, client)
+        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+            writer.transport.abort()
+        except asyncio.CancelledError:
+            writer.transport.abort()
+        finally:
+            self._tasks.discard(task)
+            self._connections[client] -= 1
+            if not self._connections[client]:
+                del self._connections[client]
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: str
+    ) -> None:
+        """Answer the frames of one connection in their order until it ends or idles."""
+        while self._tcp:
+            idle_s = self._idle_s()
+            async with asyncio.timeout(idle_s):
+                (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+                wire = await reader.readexactly(length)
+            response = self._responder.respond(wire, client, "tcp", idle_s)
+            if response is None:
+                return
+            writer.write(_LENGTH.pack(len(response)) + response)
+            async with asyncio.timeout(self._limits.write_s):
+                await writer.drain()
+
+    def _idle_s(self) -> float:
+        busy = self._connections.total() * 2 > self._limits.connections_max
+        return self._limits.idle_when_busy_s if busy else self._limits.idle_s
+
+
+def _udp_socket(endpoint: Endpoint) -> socket.socket:
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        sock.setblocking(False)
+        sock.bind((endpoint.host, endpoint.port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _reply_from(received: tuple[int, int, bytes]) -> tuple[int, int, bytes]:
+    """Return the control message that sends from the address a datagram was sent to."""
+    level, kind, octets = received
+    if level == socket.IPPROTO_IP:
+        _, local, _ = _IN_PKTINFO.unpack(octets[: _IN_PKTINFO.size])
+        return level, kind, _IN_PKTINFO.pack(0, local, bytes(4))
+    return level, kind, octets[: _IN6_PKTINFO.size]

@@ -1,0 +1,126 @@
+"""What must outlive a restart: verdicts, operators' words, and the generation.
+
+One JSON file in `state_dir`, replaced whole: written beside, flushed, renamed over.  A
+reader therefore sees the old one or the new one.  One that cannot be read is told of and
+set aside, never trusted in part and never overwritten unseen.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gslb.health.belief import Forced, Word
+from gslb.health.verdict import Record, Verdict
+from gslb.model import Subject
+
+log = logging.getLogger("gslb.state")
+
+VERSION = 1
+FILE = "state.json"
+
+# Whom a word is about: a member's address, and a service's name or "" for all services.
+ForcedKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that is kept; times are seconds since 1970."""
+
+    generation: int = 0
+    records: Mapping[Subject, Record] = field(default_factory=dict)
+    forced: Mapping[ForcedKey, Forced] = field(default_factory=dict)
+
+
+def write_whole(path: Path, octets: bytes) -> None:
+    """Replace *path* by a file with these octets, at once or not at all; raises OSError."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("wb") as file:
+            file.write(octets)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def save(folder: Path, state: State) -> None:
+    """Write *state* to *folder*; raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / FILE, encode(state))
+
+
+def load(folder: Path) -> State | None:
+    """Return the state in *folder*; None when there is none, or none that can be read."""
+    path = folder / FILE
+    try:
+        return decode(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("cannot read %s, starting without it: %r", path, error)
+        return None
+
+
+def encode(state: State) -> bytes:
+    """Return *state* as JSON."""
+    records = [
+        {
+            "address": subject.address,
+            "target": list(subject.target),
+            "monitor": subject.monitor,
+            "host": subject.host,
+            "verdict": record.verdict.value,
+            "reason": record.reason,
+            "since_s": record.since_s,
+            "risen_at_s": record.risen_at_s,
+        }
+        for subject, record in state.records.items()
+        if record.verdict is not Verdict.UNKNOWN
+    ]
+    forced = [
+        {
+            "address": address,
+            "service": service,
+            "word": word.word.value,
+            "until_s": word.until_s,
+            "reason": word.reason,
+            "by": word.by,
+        }
+        for (address, service), word in state.forced.items()
+    ]
+    whole = {
+        "version": VERSION,
+        "generation": state.generation,
+        "records": records,
+        "forced": forced,
+    }
+    return json.dumps(whole, indent=1).encode()
+
+
+def decode(octets: bytes) -> State:
+    """Return the state that *octets* hold; raises ValueError, KeyError, TypeError or AttributeError."""
+    whole = json.loads(octets)
+    if whole["version"] != VERSION:
+        raise ValueError(f"version {whole['version']} is not {VERSION}")
+    records = {}
+    for each in whole["records"]:
+        host, port = each["target"]
+        subject = Subject(each["address"], (str(host), int(port)), each["monitor"], each["host"])
+        records[subject] = Record(
+            verdict=Verdict(each["verdict"]),
+            reason=str(each["reason"]),
+            since_s=float(each["since_s"]),
+            risen_at_s=None if each["risen_at_s"] is None else float(each["risen_at_s"]),
+        )
+    forced = {}
+    for each in whole["forced"]:
+        until_s = None if each["until_s"] is None else float(each["until_s"])
+        word = Forced(Word(each["word"]), until_s, str(each["reason"]), str(each["by"]))
+        forced[str(each["address"]), str(each["service"])] = word
+    return State(int(whole["generation"]), records, forced)
