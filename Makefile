@@ -12,8 +12,8 @@ test: setup system
 	$(BIN)/pytest -q --cov --cov-report=term:skip-covered --cov-fail-under=100
 	
 check: setup
-	$(BIN)/ruff format --check gslb tests bench
-	$(BIN)/ruff check gslb tests bench
+	$(BIN)/ruff format --check gslb tests bench data
+	$(BIN)/ruff check gslb tests bench data
 	$(BIN)/mypy
 	$(BIN)/pytest -q -p no:cacheprovider tests/test_architecture.py tests/test_docs.py
 
@@ -21,8 +21,8 @@ bench: setup
 	$(BIN)/python -m bench
 
 fmt: setup
-	$(BIN)/ruff format gslb tests bench
-	$(BIN)/ruff check --fix gslb tests bench
+	$(BIN)/ruff format gslb tests bench data
+	$(BIN)/ruff check --fix gslb tests bench data
 
 setup: $(VENV)/.ready
 

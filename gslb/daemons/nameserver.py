@@ -132,14 +132,11 @@ class Nameserver:
 
     async def listen(self, endpoints: Sequence[Endpoint]) -> None:
         """Bind all *endpoints*; port 0 takes one that is free for both. Raises OSError."""
-        bound = []
         try:
-            for endpoint in endpoints:
-                bound.append(await self._bind(endpoint))
+            self.endpoints = tuple([await self._bind(endpoint) for endpoint in endpoints])
         except OSError:
             await self.close()
             raise
-        self.endpoints = tuple(bound)
 
     async def close(self, drain_s: float = 2.0) -> None:
         """Stop listening; let connections finish what they asked for *drain_s* seconds."""

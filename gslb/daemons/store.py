@@ -11,6 +11,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,8 @@ log = logging.getLogger("gslb.state")
 
 VERSION = 1
 FILE = "state.json"
+
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 
 # Whom a word is about: a member's address, and a service's name or "" for all services.
 ForcedKey = tuple[str, str]
@@ -62,9 +65,14 @@ def load(folder: Path) -> State | None:
         return decode(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        log.warning("cannot read %s, starting without it: %r", path, error)
-        return None
+    except OSError as error:
+        log.warning("cannot read %s, starting without it: %s", path, error)
+    except _UNREADABLE as error:
+        aside = path.with_suffix(".unreadable")
+        log.warning("cannot read %s, starting without it; it is now %s: %r", path, aside, error)
+        with suppress(OSError):
+            path.replace(aside)
+    return None
 
 
 def encode(state: State) -> bytes:
@@ -104,7 +112,7 @@ def encode(state: State) -> bytes:
 
 
 def decode(octets: bytes) -> State:
-    """Return the state that *octets* hold; raises ValueError, KeyError, TypeError or AttributeError."""
+    """Return the state that *octets* hold; raises what `_UNREADABLE` lists."""
     whole = json.loads(octets)
     if whole["version"] != VERSION:
         raise ValueError(f"version {whole['version']} is not {VERSION}")

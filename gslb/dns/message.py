@@ -9,7 +9,7 @@ and carry an OPT record of its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from struct import Struct
 
 from gslb.dns import name
@@ -74,10 +74,9 @@ def decode_query(wire: bytes) -> Query:
     if at > len(wire):
         raise WireError("a question cut short", FORMERR)
     type_, cls = _QUESTION.unpack_from(wire, end)
-    query = Query(id_, flags, wire[HEADER_BYTES:at], wire[HEADER_BYTES:end].lower(), type_, cls)
-    if answers or authorities or additionals:
-        return _with_records(query, wire, at, answers + authorities, additionals)
-    return query if at == len(wire) else replace(query, wrong=FORMERR)
+    edns, wrong = _records(wire, at, answers + authorities, additionals)
+    question, key = wire[HEADER_BYTES:at], wire[HEADER_BYTES:end].lower()
+    return Query(id_, flags, question, key, type_, cls, edns, wrong)
 
 
 def _name_end(wire: bytes, at: int) -> int:
@@ -95,29 +94,29 @@ def _name_end(wire: bytes, at: int) -> int:
     raise WireError("a name cut short", FORMERR)
 
 
-def _with_records(query: Query, wire: bytes, at: int, before: int, additionals: int) -> Query:
-    """Return *query* with the OPT record found among the records from *at* on."""
-    opt: tuple[int, int, bytes] | None = None
-    malformed = replace(query, wrong=FORMERR)
+def _records(
+    wire: bytes, at: int, before: int, additionals: int
+) -> tuple[Edns | None, int | None]:
+    """Return what the OPT record among those from *at* on asks for, and what is wrong, if anything.
+
+    An OPT record is answered by one whatever else is wrong (RFC 6891 6.1.1).
+    """
+    edns: Edns | None = None
+    wrong: int | None = None
     for number in range(before + additionals):
         start = at
-        skipped = _skip_name(wire, at)
-        if skipped is None or skipped + _FIXED.size > len(wire):
-            return malformed
-        type_, cls, ttl, length = _FIXED.unpack_from(wire, skipped)
-        at = skipped + _FIXED.size + length
+        fixed = _skip_name(wire, at)
+        if fixed is None or fixed + _FIXED.size > len(wire):
+            return edns, FORMERR
+        type_, cls, ttl, length = _FIXED.unpack_from(wire, fixed)
+        at = fixed + _FIXED.size + length
         if at > len(wire):
-            return malformed
+            return edns, FORMERR
         if type_ == OPT:
-            if opt is not None or number < before or wire[start] != 0:
-                return malformed
-            opt = (cls, ttl, wire[at - length : at])
-    if at != len(wire):
-        return malformed
-    if opt is None:
-        return query
-    edns, wrong = decode_opt(*opt)
-    return replace(query, edns=edns, wrong=wrong)
+            if edns is not None or number < before or wire[start] != 0:
+                return edns, FORMERR
+            edns, wrong = decode_opt(cls, ttl, wire[at - length : at])
+    return edns, wrong if at == len(wire) else FORMERR
 
 
 def _skip_name(wire: bytes, at: int) -> int | None:

@@ -67,22 +67,22 @@ def encode(
 ) -> bytes:
     """Return the octets of *response* to *query*, fitted to the asker's size or with TC set.
 
-    *size_max* is the transport's own limit.  *node* answers NSID.  *keepalive_s* is the idle
-    time-out to tell a TCP client that asks for it.
+    *size_max* is the transport's own limit; over TCP the asker's does not count.  *node*
+    answers NSID.  *keepalive_s* is the idle time-out to tell a TCP client that asks for it.
     """
-    opt = b""
+    asked, subnet, reserved = query.edns, b"", 0
     if size_max != TCP_MAX:
-        asked = PLAIN_MAX if query.edns is None else query.edns.payload
-        size_max = min(size_max, asked)
-    if query.edns is not None:
-        room = min(size_max, PLAIN_MAX) - HEADER_BYTES - len(query.question)
-        opt = _opt(query.edns, response, node, keepalive_s, room)
-    out = _Writer(query, response, size_max - len(opt))
+        size_max = min(size_max, PLAIN_MAX if asked is None else asked.payload)
+    if asked is not None:
+        subnet = _subnet(asked, response)
+        reserved = edns.OPT_BYTES + len(subnet)
     flags = QR | (query.flags & (OPCODE_MASK | RD)) | (response.rcode & 0xF)
     if response.authoritative:
         flags |= AA
-    answers, authorities = out.write(response.answer), out.write(response.authority)
-    additionals = 0
+    out = _Writer(query, response, size_max - reserved)
+    answers, authorities, additionals = out.write(response.answer), None, 0
+    if answers is not None:
+        authorities = out.write(response.authority)
     if answers is None or authorities is None:
         flags |= TC
         answers = authorities = 0
@@ -93,7 +93,14 @@ def encode(
             if written is None and number < response.needed:
                 flags |= TC
             additionals += written or 0
-    header = HEADER.pack(query.id, flags, 1, answers, authorities, additionals + bool(opt))
+    opt = b""
+    if asked is not None:
+        room = size_max - HEADER_BYTES - len(out.octets) - reserved
+        others, all_said = _others(asked, response, node, keepalive_s, room)
+        opt = edns.encode_opt(UDP_MAX, response.rcode, do=asked.do, options=subnet + others)
+        flags |= 0 if all_said else TC
+        additionals += 1
+    header = HEADER.pack(query.id, flags, 1, answers, authorities, additionals)
     return header + out.octets + opt
 
 
@@ -139,26 +146,31 @@ class _Writer:
         return owner[: len(owner) - len(self._apex)] + self._to_apex
 
 
-def _opt(
+def _subnet(asked: edns.Edns, response: Response) -> bytes:
+    """Return the one option that is never left out: the answer to a client subnet."""
+    if asked.subnet is None:
+        return b""
+    return edns.encode_subnet(asked.subnet, response.scope if asked.subnet.source else 0)
+
+
+def _others(
     asked: edns.Edns, response: Response, node: bytes, keepalive_s: float | None, room: int
-) -> bytes:
-    """Return the OPT record, without the options that no longer fit into *room*."""
-    options = []
-    if asked.subnet is not None:
-        scope = response.scope if asked.subnet.source else 0
-        options.append(edns.encode_subnet(asked.subnet, scope))
+) -> tuple[bytes, bool]:
+    """Return the options that still fit into *room*, and False if TC must tell of one that does not.
+
+    Errors are left out before any data is, and TC tells of it (RFC 8914 3).
+    """
+    out, all_said = b"", True
     if asked.keepalive and keepalive_s is not None:
-        options.append(edns.encode_keepalive(keepalive_s))
-    if asked.nsid:
-        options.append(edns.encode_nsid(node))
+        out = edns.encode_keepalive(keepalive_s)
     if response.error is not None:
-        options.append(edns.encode_error(*response.error))
-    while True:
-        octets = b"".join(options)
-        opt = edns.encode_opt(UDP_MAX, response.rcode, do=asked.do, options=octets)
-        if len(opt) <= room or not options:
-            return opt
-        options.pop()
+        error = edns.encode_error(*response.error)
+        all_said = len(out) + len(error) <= room
+        out += error if all_said else b""
+    if asked.nsid:
+        nsid = edns.encode_nsid(node)
+        out += nsid if len(out) + len(nsid) <= room else b""
+    return out, all_said
 
 
 def encode_error(wire: bytes, rcode: int) -> bytes:

@@ -3,8 +3,9 @@
 A draw is 64 bits from outside.  One answer is `bisect(upto, draw % total)`: over a cycle of
 `total` draws each record is picked exactly as often as its share says.  Several answers
 are drawn one after the other without replacement, the draw being used up digit by digit
-in the mixed radix of the totals that remain, so that this too is exact over a cycle as
-long as the cycle fits in 64 bits; after that the rest of the draw is stirred.
+in the mixed radix of the totals that remain, so that this too is exact over a cycle of up
+to 2^48 draws.  A digit that finds too little of the draw left comes from the draw stirred
+anew: no pick is further from fair than 2^-16.
 
 Sticky clients have no draw but a key made of their prefix.  Records are ranked by
 weighted rendezvous hashing: each record's hash with the key is an exponential variate whose
@@ -25,6 +26,7 @@ from gslb.routing.climb import Climb, Way
 
 DRAW_BITS = 64
 SHARES_MAX = 1 << 32  # above this sum shares are rounded: a draw of 64 bits stays fair to 2^-32
+SPARE_BITS = 16  # what must be left of a draw above a digit, for the digit to be fair
 
 _MASK = (1 << DRAW_BITS) - 1
 
@@ -75,10 +77,11 @@ def drawn(upto: Sequence[int], count: int, draw: int) -> list[int]:
     shares = [end - begin for begin, end in zip((0, *upto), upto, strict=False)]
     left = list(range(len(shares)))
     total, room = upto[-1], 1 << DRAW_BITS
-    out = []
+    whole, out = draw, []
     for _ in range(min(count, len(shares))):
-        if room < total:
-            draw, room = stir(draw ^ room), 1 << DRAW_BITS
+        if room >> SPARE_BITS < total:
+            whole = draw = stir(whole)
+            room = 1 << DRAW_BITS
         draw, place = divmod(draw, total)
         room //= total
         for at in left:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Network
 
 from gslb.model import NOWHERE, Address, Network, Place, Regions, Service, Step, Weighted
-from gslb.routing.route import Client, Rungs, prepare, subnets_of
+from gslb.routing.route import Client, Rungs, fields_of, prepare, subnets_of
 from gslb.routing.runs import Runs, from_prefixes, overlay, uniform
 
 MAPPED = IPv6Network("::ffff:0:0/96")
@@ -88,12 +88,20 @@ def map_key(service: Service, names: Iterable[str]) -> MapKey:
 def compile_map(key: MapKey, atlas: Atlas, regions: Regions) -> GeoMap:
     """Return the geo map of *key*: each place of *atlas*, and each subnet of the route, ordered."""
     route = prepare(key.steps, regions)
-    numbers: dict[Rungs, int] = {}
     covers, chains = _subnet_layers(key.steps)
+    fields = tuple(set(fields_of(key.steps)))
+    numbers: dict[Rungs, int] = {}
+    known: dict[tuple[object, ...], int] = {}
 
-    def order(place: int, cover: int) -> int:
-        rungs = route.order_of(key.names, Client(atlas.places[place], chains[cover]))
-        return numbers.setdefault(rungs, len(numbers))
+    # Ordering is what costs, and most places differ only in what no step looks at.
+    def order(number: int, cover: int) -> int:
+        place = atlas.places[number]
+        seen = (cover, *[getattr(place, field) for field in fields])
+        found = known.get(seen)
+        if found is None:
+            rungs = route.order_of(key.names, Client(place, chains[cover]))
+            found = known[seen] = numbers.setdefault(rungs, len(numbers))
+        return found
 
     ipv4 = _ordered(atlas.ipv4, covers[4], order)
     ipv6 = _ordered(atlas.ipv6, covers[6], order)
@@ -112,31 +120,41 @@ def _ordered(places: Runs, covers: Runs, order: Callable[[int, int], int]) -> Ru
 
 def _subnet_layers(steps: Sequence[Step]) -> tuple[dict[int, Runs], list[tuple[Network, ...]]]:
     """Return by IP version the runs of indexes into a list of chains of subnets, longest first."""
-    subnets = sorted(set(subnets_of(steps)), key=lambda net: (net.version, net))
     chains: list[tuple[Network, ...]] = [()]
     prefixes: dict[int, list[tuple[int, int, int]]] = {4: [], 6: []}
-    open_: tuple[Network, ...] = ()
-    for subnet in subnets:
-        while open_ and not _covers(open_[0], subnet):
-            open_ = open_[1:]
-        open_ = (subnet, *open_)
-        start = int(subnet.network_address)
-        prefixes[subnet.version].append((start, subnet.prefixlen, len(chains)))
-        chains.append(open_)
+    around: tuple[Network, ...] = ()
+    for subnet in sorted(set(subnets_of(steps)), key=_span):
+        version, start, length, _ = _span(subnet)
+        while around and not _holds(around[0], version, start):
+            around = around[1:]
+        around = (subnet, *around)
+        prefixes[version].append((start, length, len(chains)))
+        chains.append(around)
     return {v: from_prefixes(BITS[v], found) for v, found in prefixes.items()}, chains
-
-
-def _covers(outer: Network, inner: Network) -> bool:
-    if outer.version != inner.version or outer.prefixlen > inner.prefixlen:
-        return False
-    return inner.network_address in outer
 
 
 def client_of(steps: Sequence[Step], atlas: Atlas, address: Address) -> Client:
     """Return what a route of *steps* knows of *address*: the same as the map was made from."""
     version, number = as_looked_up(address)
-    covers, chains = _subnet_layers(steps)
-    return Client(atlas.place_of(address), chains[covers[version].value(number)])
+    around = [subnet for subnet in set(subnets_of(steps)) if _holds(subnet, version, number)]
+    return Client(atlas.place_of(address), tuple(sorted(around, key=_span, reverse=True)))
+
+
+def _holds(subnet: Network, version: int, number: int) -> bool:
+    found, start, length, _ = _span(subnet)
+    return found == version and (number ^ start) >> (BITS[version] - length) == 0
+
+
+def _span(subnet: Network) -> tuple[int, int, int, int]:
+    """Return the IP version, start and length under which *subnet* is looked up.
+
+    Sorted by this, a subnet stands behind all that hold it.  The version that it is written
+    in tells the same one written in both apart.
+    """
+    start, length = int(subnet.network_address), subnet.prefixlen
+    if length >= MAPPED.prefixlen and start >> 32 == int(MAPPED.network_address) >> 32:
+        return 4, start & 0xFFFFFFFF, length - MAPPED.prefixlen, 6
+    return subnet.version, start, length, subnet.version
 
 
 def as_looked_up(address: Address) -> tuple[int, int]:
@@ -164,15 +182,14 @@ def moved(old: GeoMap, new: GeoMap, before: Atlas, after: Atlas) -> float:
         (old.ipv4, new.ipv4, before.ipv4, after.ipv4),
         (old.ipv6, new.ipv6, before.ipv6, after.ipv6),
     ):
-        known = overlay(known_before, known_after, lambda one, other: int(bool(one or other)))
+        known = overlay(known_before.map(bool), known_after.map(bool), int.__or__)
         differs = overlay(
             old_runs,
             new_runs,
             lambda one, other: int(_order_at(old, one) != _order_at(new, other)),
         )
         if total := known.addresses(1):
-            both = overlay(known, differs, lambda is_known, is_other: is_known & is_other)
-            parts.append(both.addresses(1) / total)
+            parts.append(overlay(known, differs, int.__and__).addresses(1) / total)
     return max(parts)
 
 

@@ -97,7 +97,8 @@ class Route:
         self, names: Iterable[str], client: Client
     ) -> Iterator[tuple[Step | None, Table, Rungs]]:
         """Yield the rungs before any step (a step of None), then after each step."""
-        rungs: Rungs = tuple(rung for rung in (tuple(sorted(names)),) if rung)
+        everyone = tuple(sorted(names))
+        rungs: Rungs = (everyone,) if everyone else ()
         yield None, None, rungs
         for step, table in self.steps:
             finer = (part for rung in rungs for part in self.split(step, table, rung, client))
@@ -233,6 +234,26 @@ def measured_ms(measured: Measured, rung: Iterable[str], client: Client) -> dict
                 found[region] = measured[key, region]
                 break
     return found
+
+
+def fields_of(steps: Iterable[Step]) -> Iterator[str]:
+    """Yield the fields of a `Place` that a list of *steps* looks at; some more than once."""
+    for step in steps:
+        match step:
+            case Nearest():
+                yield from ("location", "country")  # a country's centre may stand in
+            case Listed(Fact.COUNTRIES):
+                yield "country"
+            case Listed(Fact.CONTINENTS):
+                yield "continent"
+            case Listed(Fact.ASNS):
+                yield "asn"
+            case Latency():
+                yield from ("country", "asn")
+            case Fence(lists):
+                yield from fields_of(lists)
+            case _:
+                pass
 
 
 def subnets_of(steps: Iterable[Step]) -> Iterator[Network]:

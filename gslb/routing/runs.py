@@ -120,7 +120,7 @@ def overlay(one: Runs, other: Runs, combine: Callable[[int, int], int]) -> Runs:
     """
     known: dict[tuple[int, int], int] = {}
     out = Runs(one.bits)
-    for start, _, a, b in _together(one, other):
+    for start, a, b in _together(one, other):
         value = known.get((a, b))
         if value is None:
             value = known[a, b] = combine(a, b)
@@ -128,16 +128,19 @@ def overlay(one: Runs, other: Runs, combine: Callable[[int, int], int]) -> Runs:
     return out
 
 
-def _together(one: Runs, other: Runs) -> Iterator[tuple[int, int, int, int]]:
-    end = 1 << one.bits
-    i = j = start = 0
-    while start < end:
-        one_end, other_end = one.start(i + 1), other.start(j + 1)
-        stop = min(one_end, other_end)
-        yield start, stop, one.values[i], other.values[j]
-        i += one_end == stop
-        j += other_end == stop
-        start = stop
+def _together(one: Runs, other: Runs) -> Iterator[tuple[int, int, int]]:
+    """Yield (start, value in one, value in the other) wherever either begins a run."""
+    end = (1 << one.bits, 0)
+    ones, others = iter(one), iter(other)
+    (start, a), (_, b) = next(ones), next(others)
+    next_one, next_other = next(ones, end), next(others, end)
+    while start < end[0]:
+        yield start, a, b
+        start = min(next_one[0], next_other[0])
+        if next_one[0] == start:
+            a, next_one = next_one[1], next(ones, end)
+        if next_other[0] == start:
+            b, next_other = next_other[1], next(others, end)
 
 
 def from_prefixes(bits: int, prefixes: Iterable[tuple[int, int, int]]) -> Runs:

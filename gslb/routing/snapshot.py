@@ -3,8 +3,7 @@
 A `Plan` is what the files say: zones, services, geo maps; it changes when a file does.  A
 `Snapshot` is a plan with a choice for each service, family and order, made from what is
 believed of the members; it changes when a verdict does.  Compiling shares what did not
-change: a service whose members are believed of as before keeps its choices, and orders
-that lead to the same climb share one.
+change: a service whose members are believed of as before keeps its choices.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from gslb.model import Family, Member, Region, Regions, Service
 from gslb.routing.choice import Choice, cumulative, key_of
 from gslb.routing.climb import Climb, Way, climb
 from gslb.routing.geo import BLANK, Atlas, GeoMap, MapKey, map_key
-from gslb.routing.ladder import PARTS
+from gslb.routing.ladder import PARTS, part_given
 from gslb.routing.route import Rungs
 
 # What is believed of a service's member: words may be said of it in one service alone.
@@ -142,32 +141,25 @@ def _entry(
 ) -> Entry:
     maps: dict[int, GeoMap] = {}
     choices: dict[int, tuple[Choice, ...]] = {}
-    moves = False
 
     def beliefs(member: Member) -> Belief:
         return believed(service, member)
 
     for family, key in map_keys(service).items():
         maps[family] = plan.maps[key]
-        made = []
-        for order in plan.maps[key].orders:
-            climbed = climb(service, family, order, beliefs, plan.regions, now_s)
-            moves = moves or _moves(climbed)
-            made.append(choice_of(service, family, climbed))
-        choices[family] = tuple(made)
+        climbs = (
+            climb(service, family, order, beliefs, plan.regions, now_s)
+            for order in plan.maps[key].orders
+        )
+        choices[family] = tuple(choice_of(service, family, climbed) for climbed in climbs)
     return Entry(
         service,
         MappingProxyType(maps),
         MappingProxyType(choices),
         key_of(service.name),
         rests_on,
-        moves,
+        any(b.lives and part_given(b, service.failback, now_s) < PARTS for b in rests_on),
     )
-
-
-def _moves(climbed: Climb) -> bool:
-    """Return whether anyone's share is still growing back."""
-    return any(s.lives and s.part < PARTS for rung in climbed.rungs for s in rung.members)
 
 
 def choice_of(service: Service, family: Family, climbed: Climb) -> Choice:
@@ -177,7 +169,7 @@ def choice_of(service: Service, family: Family, climbed: Climb) -> Choice:
         upto=cumulative([candidate.share for candidate in climbed.candidates]),
         rdatas=tuple(encode(family, rdata_of(member), service.zone) for member in members),
         keys=tuple(key_of(str(member.address).encode()) for member in members),
-        answers=service.answers or len(members),
+        answers=1 if family is Family.CNAME else service.answers or len(members),
         ttl_s=service.ttl_s,
         ttl_min_s=service.ttl_min_s,
         until_s=climbed.until_s,

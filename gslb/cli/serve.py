@@ -1,0 +1,147 @@
+"""`gslb run`, `gslb check` and `gslb schema`: the configuration served, judged, described."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from gslb.cli.progress import progress_bar
+from gslb.cli.shown import complaints, err, fail, show_json, show_table
+from gslb.config.schema import json_schema
+from gslb.config.settings import Config
+from gslb.daemons import logs, planner
+from gslb.daemons.controller import TICK_S
+from gslb.daemons.node import Node
+from gslb.errors import Complaint, ConfigError
+from gslb.health.verdict import worst_detection_s
+from gslb.model import Monitor
+from gslb.routing.snapshot import map_keys, members_of
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The main file, gslb.yaml.")]
+
+
+def run(config: ConfigFile) -> None:
+    """Run everything on one node: nameserver, prober, controller and admin API.
+
+    SIGHUP or a changed file reloads; a bad file keeps what is served and says so.
+    SIGTERM finishes what was asked and stops.  Log lines go to stderr.
+
+    exit status: 0 stopped, 1 the configuration is wrong or an address is taken, 2 wrong usage
+    """
+    logs.set_up()
+    with complaints():
+        uvloop.run(_run(config))
+
+
+async def _run(path: Path) -> None:
+    with progress_bar() as progress:
+        try:
+            node = await Node.start(path, progress)
+        except OSError as error:
+            raise fail(
+                f"cannot listen: {error}",
+                "choose another address or port under `listen`; ports below 1024 need root "
+                "or CAP_NET_BIND_SERVICE",
+            ) from None
+    broken = [complaint for zone in node.controller.config.broken for complaint in zone.complaints]
+    err(*(f"gslb: {each}" for each in (*broken, *node.controller.config.warnings)))
+    await node.run()
+
+
+def check(
+    config: ConfigFile,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Load and compile a configuration, serve nothing, and say what is wrong or what it holds.
+
+    Complaints go to stderr, all of them at once; the summary to stdout, with the worst time
+    from a member's death to changed answers for each monitor.
+
+    exit status: 0 it can be served (warnings may be printed), 1 it cannot, 2 wrong usage
+    """
+    with complaints():
+        read = planner.read(config)
+        if broken := [each for zone in read.broken for each in zone.complaints]:
+            raise ConfigError(broken)
+        with progress_bar() as progress:
+            world = planner.make(read, planner.cache_of(read), progress)
+    err(*(f"gslb: warning: {each}" for each in (*read.warnings, *fenced_out(world))))
+    summary = summary_of(read)
+    if as_json:
+        show_json(summary)
+        return
+    print(
+        "ok: {zones} zones, {services} services, {members} members, {regions} regions".format(
+            **summary
+        )
+    )
+    rows = [
+        (each.name, each.type, members, f"{worst_s(each):g}s")
+        for each, members in monitored(read)
+    ]
+    if rows:
+        show_table(("monitor", "type", "members", "worst time from death to changed answers"), rows)
+
+
+def summary_of(config: Config) -> dict[str, object]:
+    """Return what `gslb check` prints of a configuration."""
+    return {
+        "zones": len(config.zones),
+        "services": len(config.services()),
+        "members": sum(len(p.members) for s in config.services() for p in s.pools),
+        "regions": len(config.regions),
+        "monitors": [
+            {"monitor": each.name, "type": each.type, "members": members, "worst_s": worst_s(each)}
+            for each, members in monitored(config)
+        ],
+        "config_hash": config.hash,
+    }
+
+
+def monitored(config: Config) -> list[tuple[Monitor, int]]:
+    """Return each monitor that probes anyone, and how many addresses it probes."""
+    subjects = {
+        member.subject
+        for service in config.services()
+        for member in members_of(service, config.regions)
+        if member.subject is not None
+    }
+    counts = Counter(subject.monitor for subject in subjects)
+    return [(each, counts[name]) for name, each in config.monitors.items() if counts[name]]
+
+
+def worst_s(monitor: Monitor) -> float:
+    """Return the worst time in seconds from a member's death to changed answers on one node."""
+    return worst_detection_s(monitor, tick_s=TICK_S)
+
+
+def fenced_out(world: planner.World) -> list[Complaint]:
+    """Return a warning for each service whose fences leave some client nothing."""
+    found = []
+    for zone in world.config.zones:
+        for service in zone.services:
+            maps = (world.plan.maps[key] for key in map_keys(service).values())
+            if any(not order for geo_map in maps for order in geo_map.orders):
+                found.append(
+                    Complaint(
+                        str(zone.file),
+                        1,
+                        1,
+                        f"services.{service.text}.route",
+                        "a fence leaves some clients no region at all: they get no address",
+                        "list a region that has members for each fenced client",
+                    )
+                )
+    return found
+
+
+def schema() -> None:
+    """Print the JSON Schema of the configuration files, for editors to complete and check.
+
+    exit status: 0
+    """
+    show_json(json_schema())

@@ -1,0 +1,199 @@
+"""The keys of the main file: their types, defaults and descriptions.
+
+Each model is one map of YAML.  Defaults are written as an operator would write them, and
+read like anything else.  A shorthand is turned into the map that it stands for before the
+map is checked, so all that follows sees one form.
+
+What needs more than one value to be judged is in `gslb.config.mainfile`; there, too, `zones`
+is missed, so that all else can be checked without it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+
+from gslb.config import scalars
+from gslb.config.fields import (
+    INTERVAL_MIN_S,
+    ITEMS_MAX,
+    MONITORS_MAX,
+    REGIONS_MAX,
+    TIMEOUT_MAX_S,
+    TIMEOUT_MIN_S,
+    ZONES_MAX,
+    Boolean,
+    Count,
+    FilePath,
+    Host,
+    IpAddress,
+    JsonScalar,
+    Keys,
+    Label,
+    ListenAt,
+    Location,
+    Port,
+    Prefix,
+    QuorumRule,
+    Regex,
+    Share,
+    Statuses,
+    Text,
+    Token,
+    UrlPath,
+    field,
+    map_or_nothing,
+    required,
+    span,
+    words,
+)
+from gslb.config.scalars import DAY_S, ScalarError
+
+
+class MainFile(Keys):
+    """The main file."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["zones"]})
+
+    node: Text | None = field(None, "NSID, and name in metrics and logs; default: the host's name.")
+    state_dir: FilePath = field("var", "Folder for the last snapshot and forced verdicts.")
+    listen: ListenSpec = field({}, "Where the node listens.")
+    zones: list[FilePath] = field([], "Zone files; paths and globs.", most=ZONES_MAX)
+    geo: Annotated[
+        GeoSpec, BeforeValidator(map_or_nothing, json_schema_input_type=GeoSpec | None)
+    ] = field({}, "Where clients are.")
+    regions: dict[
+        Label,
+        Annotated[
+            RegionSpec, BeforeValidator(map_or_nothing, json_schema_input_type=RegionSpec | None)
+        ],
+    ] = field({}, "Places, by name.", most=REGIONS_MAX)
+    monitors: dict[
+        Label,
+        Annotated[
+            MonitorSpec, BeforeValidator(map_or_nothing, json_schema_input_type=MonitorSpec | None)
+        ],
+    ] = field({}, "Monitors, by name.", most=MONITORS_MAX)
+    explain_to: list[Prefix] = field(["127.0.0.0/8", "::1"], "Clients that may ask for explanations over DNS.", most=ITEMS_MAX)
+    admin_token: Annotated[
+        TokenSpec | None,
+        BeforeValidator(_token, json_schema_input_type=str | TokenSpec | None),
+    ] = field(None, "Token that changes need once `admin` is not on loopback.")
+    vantages: Annotated[
+        VantagesSpec, BeforeValidator(map_or_nothing, json_schema_input_type=VantagesSpec | None)
+    ] = field({}, "Who may vote on verdicts; absent: the node's own prober alone.")
+    max_withdrawal: SafetySpec | None = field(
+        None, "Hold back a change that would withdraw more than this at once."
+    )
+
+
+class ListenSpec(Keys):
+    """Where the node listens."""
+
+    dns: list[ListenAt] = field(["127.0.0.1:5353", "[::1], "Addresses and ports for DNS, UDP and TCP.", least=1, most=ITEMS_MAX)
+    admin: ListenAt = field("127.0.0.1:8053", "HTTP API, metrics and dashboard.")
+
+
+class GeoSpec(Keys):
+    """Where clients are."""
+
+    database: FilePath | None = field(None, "MMDB file with location, country or continent.")
+    asn_database: FilePath | None = field(None, "MMDB file with AS numbers, for `asns` steps.")
+    max_moved: Share | None = field(
+        "20%",
+        "Hold back a new database that would move more than this part of the address space; "
+        "null: never.",
+    )
+
+
+def _proxy(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    host, port = scalars.target(value)
+    return {"address": host} if port is None else {"address": host, "port": port}
+
+
+class ProxySpec(Keys):
+    """One L7 proxy of a region."""
+
+    address: IpAddress = required("IPv4 or IPv6 address.")
+    port: Port | None = field(None, "Where it is probed; default 80, or the monitor's.")
+    monitor: Label | None = field(None, "Name of a monitor; default: TCP to the port.")
+
+
+class RegionSpec(Keys):
+    """A place."""
+
+    location: Location | None = field(None, "Latitude and longitude in degrees.")
+    proxies: list[
+        Annotated[ProxySpec, BeforeValidator(_proxy, json_schema_input_type=str | ProxySpec)]
+    ] = field([], "The region's L7 proxies.", most=ITEMS_MAX)
+
+
+class ExpectSpec(Keys):
+    """What a good HTTP response looks like."""
+
+    status: list[Statuses] = field(["200-399"], "Good statuses, such as 200 or 200-399.", least=1, most=ITEMS_MAX)
+    body: Regex | None = field(None, "Regular expression searched for in the first 64 KiB.")
+    json_: dict[Text, JsonScalar] | None = field(
+        None, "Dotted paths and the values they must have, such as {checks.db: ok}.", "json"
+    )
+
+
+class MonitorSpec(Keys):
+    """How members are probed, and when a verdict flips."""
+
+    type: Annotated[str, *words("http", "https", "tcp")] = field("http", "http, https or tcp.")
+    port: Port | None = field(None, "Default 80, or 443 for https; required for tcp.")
+    path: UrlPath = field("/", "Path that is asked for.")
+    host: Host | None = field(None, "Host header and SNI; default: the service's name.")
+    interval: Annotated[float, *span(INTERVAL_MIN_S, DAY_S)] = field("5s", "Time between probes.")
+    timeout: Annotated[float, *span(TIMEOUT_MIN_S, TIMEOUT_MAX_S)] = field(
+        "2s", "How long a whole probe may take."
+    )
+    fall: Count = field(3, "Failures in a row until down.")
+    rise: Count = field(2, "Successes in a row until up again.")
+    recheck: Annotated[float, *span(TIMEOUT_MIN_S, DAY_S)] = field(
+        "1s", "Time between probes after a first disagreeing result, until decided."
+    )
+    expect: ExpectSpec = field({}, "What a good response looks like.")
+    verify: Boolean = field(True, "https: check certificate and name.")
+    ca: FilePath | None = field(None, "https: PEM file of authorities to trust instead.")
+
+
+def _token(value: object) -> object:
+    return {"text": value} if not isinstance(value, dict | None) else value
+
+
+class TokenSpec(Keys):
+    """Where the token is."""
+
+    text: Token | None = field(None, "The token itself.")
+    file: FilePath | None = field(None, "File that holds the token.")
+    env: Text | None = field(None, "Environment variable that holds the token.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_source(cls, value: object) -> object:
+        if isinstance(value, dict) and len(value) != 1:
+            raise ScalarError("names no single source", "write either {file: PATH} or {env: NAME}")
+        return value
+
+
+class VantagesSpec(Keys):
+    """Who may vote on verdicts."""
+
+    quorum: QuorumRule = field(
+        "majority", "majority, any, all, a number, or a percentage such as 18%."
+    )
+    expiry: Annotated[float, *span(1, DAY_S)] = field(
+        "20s", "Silence after which a vantage has no vote."
+    )
+
+
+class SafetySpec(Keys):
+    """When a change is held back because it withdraws too much at once."""
+
+    share: Share = required("Part of all weight, such as 50%.")
+    for_: Annotated[float, *span(1, DAY_S)] = field("60s", "How long it is held.", "for")

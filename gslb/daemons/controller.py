@@ -1,0 +1,294 @@
+"""The controller: holds what is believed, and publishes a snapshot when that changes.
+
+It compiles on a clock, and at once when a verdict flips (`on_change`) or an operator speaks;
+readers see one pointer, replaced whole.  Nothing here waits for a socket or a disk: results come
+in by `on_result`, words by `force` and `release`, files by `adopt`.
+
+A fresh node trusts itself only after every member has had a first result, or a grace
+period is over.  Until then it answers with the verdicts it stored before it stopped, and
+says so; without any, as if all were unknown, which is everyone by geography.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from gslb.config.settings import BrokenZone, Config
+from gslb.daemons.counters import Counters
+from gslb.daemons.events import Events
+from gslb.daemons.planner import World
+from gslb.daemons.store import ForcedKey, State
+from gslb.errors import GslbError
+from gslb.health.belief import Belief, Forced, believe, forced_at
+from gslb.health.catch import Review, review
+from gslb.health.probe import Result
+from gslb.health.verdict import Record, Verdict
+from gslb.model import Member, Monitor, Service, Subject
+from gslb.routing.snapshot import Snapshot, compile_snapshot, members_of
+
+TICK_S = 1.0
+FORCED_MAX = 100_000
+
+_NOT_PROBED = Record(verdict=Verdict.UP)
+
+
+class UnknownMemberError(GslbError):
+    """Nobody of that address is a member, or not of that service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reloads:
+    """How reloads have gone: counts, and what was wrong with the last one if it failed."""
+
+    ok: int = 0
+    failed: int = 0
+    last_error: str | None = None
+
+
+class Controller:
+    """Believes, decides when to publish, and remembers operators' words."""
+
+    def __init__(
+        self,
+        world: World,
+        clock: Callable[[], float],
+        counters: Counters,
+        events: Events,
+        restored: State | None = None,
+    ) -> None:
+        self._clock = clock
+        self._counters = counters
+        self._events = events
+        self._records: Mapping[Subject, Record] = restored.records if restored else {}
+        self.forced: dict[ForcedKey, Forced] = dict(restored.forced) if restored else {}
+        self._is_restored = restored is not None and bool(restored.records)
+        self._started_s = clock()
+        self._settled = False
+        self._complete: Callable[[], bool] = lambda: False
+        self._held = Review()
+        self._waives_hold = False
+        self.dirty = False
+        self.on_change: Callable[[], None] = self.tick
+        self.reloads = Reloads()
+        self.kept_zones: tuple[BrokenZone, ...] = ()
+        self.world = world
+        generation = (restored.generation if restored else 0) + 1
+        self.snapshot = compile_snapshot(
+            world.plan,
+            self.believed,
+            generation=generation,
+            now_s=self._started_s,
+            stale=self._is_restored,
+        )
+
+    def follow(self, records: Mapping[Subject, Record], complete: Callable[[], bool]) -> None:
+        """Read verdicts from *records* from now on; *complete* says when each has been probed."""
+        self._records, self._complete = records, complete
+
+    @property
+    def config(self) -> Config:
+        """The configuration that is in force."""
+        return self.world.config
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the node trusts what it measures: all probed once, or the grace period over."""
+        if not self._settled:
+            waited_s = self._clock() - self._started_s
+            self._settled = self._complete() or waited_s >= grace_s(self.config)
+        return self._settled
+
+    @property
+    def held(self) -> Review:
+        """What the safety catch holds back."""
+        return self._held
+
+    def subjects(self) -> dict[Subject, Monitor]:
+        """Return what is to be probed, with the rule for each."""
+        monitors = self.config.monitors
+        return {
+            member.subject: monitors[member.subject.monitor]
+            for service in self.config.services()
+            for member in members_of(service, self.config.regions)
+            if member.subject is not None
+        }
+
+    def record_of(self, member: Member) -> Record:
+        """Return what has been measured of *member*."""
+        if member.subject is None:
+            return _NOT_PROBED
+        return self._records.get(member.subject, Record())
+
+    def forced_of(self, service: Service, member: Member) -> Forced | None:
+        """Return the word that holds for *member* in *service*, the closer one first."""
+        now_s = self._clock()
+        for key in ((str(member.address), service.text), (str(member.address), "")):
+            forced = self.forced.get(key)
+            if forced_at(forced, now_s) is not None:
+                return forced
+        return None
+
+    def believed(self, service: Service, member: Member) -> Belief:
+        """Return what is believed of *member* in *service* now."""
+        record = self.record_of(member)
+        if not self._settled and not self._is_restored and member.subject is not None:
+            record = Record()
+        belief = believe(record, self.forced_of(service, member), self._clock())
+        if (service.name, member) in self._held.members:
+            return replace(belief, verdict=Verdict.UP)
+        return belief
+
+    def on_result(
+        self, subject: Subject, before: Record, after: Record, result: Result, duration_s: float
+    ) -> None:
+        """Hear one probe's result; a flip is published at once."""
+        self._counters.probes[subject.monitor, result.reason] += 1
+        self._counters.probe_duration_s.labels(subject.monitor).observe(duration_s)
+        if after.verdict is not before.verdict:
+            self.dirty = True
+            self._events.announce(
+                "verdict",
+                member=subject.address,
+                target="{}:{}".format(*subject.target),
+                monitor=subject.monitor,
+                verdict=after.verdict.value,
+                was=before.verdict.value,
+                reason=after.reason,
+                detail=result.detail,
+            )
+        if after.verdict is not before.verdict or after.flips_at_s != before.flips_at_s:
+            self.on_change()
+
+    def tick(self) -> None:
+        """Compile what is believed now, and publish it if it differs from what is served."""
+        now_s = self._clock()
+        was_settled = self._settled
+        stale = self._is_restored and not self.is_settled
+        if self._settled and not was_settled:
+            self._events.announce("settled", restored=self._is_restored)
+        self._drop_expired(now_s)
+        self._hold_back(now_s)
+        old = self.snapshot
+        new = compile_snapshot(
+            self.world.plan,
+            self.believed,
+            generation=old.generation + 1,
+            now_s=now_s,
+            stale=stale,
+            previous=old,
+        )
+        same = old.plan is new.plan and old.stale == stale
+        if not same or any(new.entries[key] is not old.entries[key] for key in new.entries):
+            self.publish(new)
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Serve *snapshot* from the next query on."""
+        assert snapshot.generation > self.snapshot.generation, "generations only grow"
+        self.snapshot = snapshot
+        self.dirty = True
+        self._counters.events["gslb_publishes"] += 1
+
+    def adopt(self, world: World, kept: tuple[BrokenZone, ...] = ()) -> None:
+        """Serve another world from now on."""
+        self.world, self.kept_zones = world, kept
+        self.reloads = replace(self.reloads, ok=self.reloads.ok + 1, last_error=None)
+        self._counters.events["gslb_reloads"] += 1
+        self._events.announce("reload", config_hash=world.config.hash[:12])
+        self.tick()
+
+    def refuse(self, error: str) -> None:
+        """Count a reload that failed; what is served stays."""
+        self.reloads = replace(self.reloads, failed=self.reloads.failed + 1, last_error=error)
+        self._counters.events["gslb_reload_failures"] += 1
+        self._events.announce("reload_failed", error=error)
+
+    def force(self, address: str, forced: Forced, service: str = "") -> None:
+        """Let an operator's word hold for a member; raises UnknownMemberError."""
+        self._check_member(address, service)
+        if len(self.forced) >= FORCED_MAX:
+            raise UnknownMemberError(f"{FORCED_MAX} words are in force; release some first")
+        self.forced[address, service] = forced
+        self._events.announce(
+            "forced",
+            member=address,
+            service=service or None,
+            word=forced.word.value,
+            reason=forced.reason or None,
+            by=forced.by or None,
+            until_s=forced.until_s,
+        )
+        self.dirty = True
+        self.tick()
+
+    def release(self, address: str, service: str = "") -> None:
+        """Take an operator's word back, if there is one; raises UnknownMemberError."""
+        self._check_member(address, service)
+        for key in [key for key in self.forced if key[0] == address and service in ("", key[1])]:
+            del self.forced[key]
+            self._events.announce("released", member=address, service=key[1] or None)
+        self.dirty = True
+        self.tick()
+
+    def _check_member(self, address: str, service: str) -> None:
+        for each in self.config.services():
+            if service in ("", each.text) and any(
+                str(member.address) == address for member in members_of(each, self.config.regions)
+            ):
+                return
+        where = f" of {service}" if service else ""
+        raise UnknownMemberError(f"{address} is no member{where}")
+
+    def _drop_expired(self, now_s: float) -> None:
+        for key in [k for k, word in self.forced.items() if forced_at(word, now_s) is None]:
+            del self.forced[key]
+            self.dirty = True
+            self._events.announce("expired", member=key[0], service=key[1] or None)
+
+    def publish_held(self) -> bool:
+        """Let what the safety catch holds go, at an operator's word; False if it holds nothing."""
+        if self._held.since_s is None:
+            return False
+        self._waives_hold = True
+        self.tick()
+        return True
+
+    def _hold_back(self, now_s: float) -> None:
+        """Ask the safety catch what to hold of the verdicts that are not forced."""
+        if not self._settled:
+            return
+        catch = None if self._waives_hold else self.config.max_withdrawal
+        self._waives_hold = False
+        if catch is None and not self._held.members:
+            self._held = Review()
+            return
+        was, self._held = self._held, Review(living=self._held.living)
+        weights, living = self._living()
+        self._held = review(
+            catch, Review(was.members, was.since_s, was.living), weights, living, now_s
+        )
+        if self._held.members and not was.members:
+            self._counters.events["gslb_withdrawals_held"] += 1
+            self._events.announce("withdrawal_held", members=len(self._held.members))
+
+    def _living(self) -> tuple[dict[Hashable, float], frozenset[Hashable]]:
+        weights: dict[Hashable, float] = {}
+        living = []
+        for service in self.config.services():
+            for pool in service.pools:
+                total = sum(member.weight for member in pool.members) or 1
+                for member in pool.members:
+                    key = (service.name, member)
+                    weights[key] = pool.weight * member.weight / total
+                    belief = self.believed(service, member)
+                    if belief.lives or belief.forced is not None:
+                        living.append(key)
+        return weights, frozenset(living)
+
+
+def grace_s(config: Config) -> float:
+    """Return how long a fresh node waits for first results: the longest round of any monitor."""
+    rounds: Iterable[float] = (
+        monitor.interval_s + monitor.timeout_s for monitor in config.monitors.values()
+    )
+    return max(rounds, default=0.0)

@@ -1,0 +1,53 @@
+"""What is measured at the moment Prometheus asks: members, snapshot, reloads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client.core import Metric
+
+from gslb.daemons.controller import Controller
+from gslb.daemons.counters import Gauges, gauge
+from gslb.health.verdict import Verdict
+
+_UP = {Verdict.UP: 1.0, Verdict.DOWN: 0.0, Verdict.UNKNOWN: 0.5}
+
+GAUGES = {
+    "gslb_member_up": "1 for a member that is up, 0 for down, 0.5 for unknown, as measured.",
+    "gslb_member_forced": "1 for a member of which an operator's word holds.",
+    "gslb_snapshot_generation": "The number of the snapshot that is served.",
+    "gslb_snapshot_age_seconds": "Seconds since the snapshot was published.",
+    "gslb_snapshot_restored": "1 while verdicts from before a restart are served.",
+    "gslb_zones_broken": "Zones that cannot be served, or only in an older version.",
+    "gslb_withdrawal_held_members": "Members that the safety catch keeps in.",
+}
+
+
+def gauges_of(controller: Controller, clock: Callable[[], float]) -> Gauges:
+    """Return what yields the gauges of *controller*."""
+
+    def gauges() -> Iterator[Metric]:
+        snapshot = controller.snapshot
+        up: dict[tuple[str, ...], float] = {}
+        forced: dict[tuple[str, ...], float] = {}
+        for service in controller.config.services():
+            for pool in service.pools:
+                for member in pool.members:
+                    key = (service.text, str(member.address))
+                    up[key] = _UP[controller.record_of(member).verdict]
+                    forced[key] = float(controller.forced_of(service, member) is not None)
+        broken = len(controller.config.broken) + len(controller.kept_zones)
+        plain = {
+            "gslb_snapshot_generation": float(snapshot.generation),
+            "gslb_snapshot_age_seconds": clock() - snapshot.made_s,
+            "gslb_snapshot_restored": float(snapshot.stale),
+            "gslb_zones_broken": float(broken),
+            "gslb_withdrawal_held_members": float(len(controller.held.members)),
+        }
+        labels = ("service", "member")
+        yield gauge("gslb_member_up", GAUGES["gslb_member_up"], up, labels)
+        yield gauge("gslb_member_forced", GAUGES["gslb_member_forced"], forced, labels)
+        for name, value in plain.items():
+            yield gauge(name, GAUGES[name], {(): value})
+
+    return gauges

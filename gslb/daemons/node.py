@@ -1,0 +1,241 @@
+"""One node: nameserver, prober, controller and admin API in one process, until told to stop.
+
+It starts in the order of who depends on whom: files, then the last state, then the
+sockets.  A configuration that cannot be served stops the start; later ones are refused and
+counted.  SIGHUP or a changed file reloads; SIGTERM or SIGINT drains and stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from watchfiles import awatch
+
+from gslb.config.settings import BrokenZone, Config, Endpoint
+from gslb.daemons import planner, store
+from gslb.daemons.admin import Admin
+from gslb.daemons.controller import TICK_S, Controller
+from gslb.daemons.counters import Counters
+from gslb.daemons.database import Progress
+from gslb.daemons.events import Events
+from gslb.daemons.explainer import explain_over_dns
+from gslb.daemons.gauges import gauges_of
+from gslb.daemons.nameserver import Limits, Nameserver, Responder
+from gslb.daemons.prober import Prober
+from gslb.errors import ConfigError
+
+log = logging.getLogger("gslb.node")
+
+CHANGE_SETTLES_MS = 200  # an editor writes a file in several steps
+COALESCE_S = 0.002  # verdicts that flip together are published together
+SAVE_EVERY_S = 0.5
+
+
+def steady_clock() -> Callable[[], float]:
+    """Return a clock of seconds since 1970 that never goes backwards."""
+    offset_s = time.time() - time.monotonic()
+    return lambda: offset_s + time.monotonic()
+
+
+class Node:
+    """Everything on one node; `ready` is set once it answers."""
+
+    def __init__(self, path: Path, clock: Callable[[], float], progress: Progress) -> None:
+        self.path = path
+        self.clock = clock
+        self.progress = progress
+        self.counters = Counters()
+        self.events = Events(clock)
+        self.ready = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._reload = asyncio.Event()
+
+    @classmethod
+    async def start(
+        cls, path: Path, progress: Progress, clock: Callable[[], float] | None = None
+    ) -> Node:
+        """Read *path* and bind its sockets; raises ConfigError or OSError."""
+        node = cls(path, clock or steady_clock(), progress)
+        config = planner.read(path)
+        world = planner.make(config, planner.cache_of(config), progress)
+        restored = store.load(config.state_dir)
+        node.controller = Controller(world, node.clock, node.counters, node.events, restored)
+        node.controller.on_change = node._changed.set
+        node.counters.gauges = gauges_of(node.controller, node.clock)
+        node.prober = Prober(node.clock, on_result=node.controller.on_result)
+        if restored is not None:
+            node.prober.restore(restored.records)
+        node.prober.watch(node.controller.subjects())
+        node.controller.follow(node.prober.records, lambda: node.prober.complete)
+        responder = Responder(
+            lambda: node.controller.snapshot,
+            node.clock,
+            node.counters,
+            explain=explain_over_dns(node.controller, node.clock),
+        )
+        node.nameserver = Nameserver(responder, node.counters, Limits())
+        node.admin = Admin(node.controller, node.counters, node.events, node.clock)
+        await node.nameserver.listen(config.listen_dns)
+        try:
+            await node.admin.listen(config.listen_admin)
+        except OSError:
+            await node.nameserver.close(0.0)
+            raise
+        return node
+
+    controller: Controller
+    prober: Prober
+    nameserver: Nameserver
+    admin: Admin
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Where DNS is answered."""
+        return self.nameserver.endpoints
+
+    async def run(self) -> None:
+        """Serve until `stop` is called; errors of ours leave in an ExceptionGroup."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        config = self.controller.config
+        self.events.announce(
+            "started",
+            node=config.node,
+            dns=", ".join(map(str, self.endpoints)),
+            admin=str(self.admin.endpoint),
+            services=len(config.services()),
+        )
+        self.ready.set()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(task)
+                    for task in (
+                        self.prober.run(),
+                        self._tick(),
+                        self._save(),
+                        self._watch(),
+                        self._reload_when_told(),
+                    )
+                ]
+                await self._stop.wait()
+                await self._close(tasks)
+        finally:
+            self._write_state()
+            self.events.announce("stopped")
+
+    def stop(self) -> None:
+        """Finish what was asked for, and stop."""
+        self._stop.set()
+
+    def reload(self) -> None:
+        """Read the files again soon."""
+        self._reload.set()
+
+    async def _close(self, tasks: list[asyncio.Task[None]]) -> None:
+        await self.nameserver.close()
+        await self.admin.close()
+        await self.prober.close()
+        for task in tasks:
+            task.cancel()
+
+    async def _tick(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._changed.wait()
+                    await asyncio.sleep(COALESCE_S)
+            self._changed.clear()
+            self.controller.tick()
+
+    async def _save(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_EVERY_S)
+            if self.controller.dirty:
+                self.controller.dirty = False
+                state = self._state()
+                folder = self.controller.config.state_dir
+                await asyncio.to_thread(self._write, folder, state)
+
+    def _write_state(self) -> None:
+        self._write(self.controller.config.state_dir, self._state())
+
+    def _state(self) -> store.State:
+        return store.State(
+            self.controller.snapshot.generation,
+            dict(self.prober.records),
+            dict(self.controller.forced),
+        )
+
+    def _write(self, folder: Path, state: store.State) -> None:
+        try:
+            store.save(folder, state)
+        except OSError as error:
+            self.counters.events["gslb_state_write_failures"] += 1
+            self.events.announce("state_failed", folder=str(folder), error=str(error))
+
+    async def _watch(self) -> None:
+        """Reload when a file that the configuration names, or a folder of its globs, changes."""
+        while True:
+            config = self.controller.config
+            folders = {path.parent for path in config.files} | config.folders
+            changes = awatch(
+                *(folder for folder in folders if folder.is_dir()),
+                recursive=False,
+                debounce=CHANGE_SETTLES_MS,
+                step=50,
+                watch_filter=partial(_concerns, config),
+            )
+            async for _ in changes:
+                self._reload.set()
+                if self.controller.config is not config:
+                    break
+
+    async def _reload_when_told(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            await self._reload_once()
+
+    async def _reload_once(self) -> None:
+        """Take over what the files say now, or refuse it and say why."""
+        old = self.controller.world
+        try:
+            new, kept = await asyncio.to_thread(self._read, old)
+        except ConfigError as error:
+            self.controller.refuse(str(error))
+            return
+        part = await asyncio.to_thread(planner.moves_too_much, old, new)
+        if part is not None:
+            self.counters.events["gslb_geo_changes_held"] += 1
+            self.controller.refuse(
+                f"{new.config.geo_database}: would move {part:.0%} of the known addresses to "
+                "another order, so the old database is kept\n  hint: if that is meant, raise "
+                "`geo.max_moved` or write `max_moved: null`"
+            )
+            return
+        self.controller.adopt(new, kept)
+        self.prober.watch(self.controller.subjects())
+        if kept:
+            complaints = (str(each) for zone in kept for each in zone.complaints)
+            self.controller.refuse("\n".join(complaints))
+
+    def _read(self, old: planner.World) -> tuple[planner.World, tuple[BrokenZone, ...]]:
+        config = planner.read(self.path)
+        merged = planner.merge(old.config, config)
+        world = planner.make(merged.config, planner.cache_of(config))
+        return world, merged.kept
+
+
+def _concerns(config: Config, _: object, path: str) -> bool:
+    return Path(path) in config.files or Path(path).parent in config.folders
