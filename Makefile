@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench fmt setup system clean
+.PHONY: demo test check bench docs fmt setup system clean
 
 demo: setup
 	$(BIN)/gslb demo
@@ -12,17 +12,21 @@ test: setup system
 	$(BIN)/pytest -q --cov --cov-report=term:skip-covered --cov-fail-under=100
 	
 check: setup
-	$(BIN)/ruff format --check gslb tests bench data
-	$(BIN)/ruff check gslb tests bench data
+	$(BIN)/ruff format --check gslb tests bench data docs
+	$(BIN)/ruff check gslb tests bench data docs
 	$(BIN)/mypy
 	$(BIN)/pytest -q -p no:cacheprovider tests/test_architecture.py tests/test_docs.py
 
 bench: setup
 	$(BIN)/python -m bench
 
+docs: setup
+	$(BIN)/python -m docs.reference
+	$(BIN)/python -m docs.tree
+
 fmt: setup
-	$(BIN)/ruff format gslb tests bench data
-	$(BIN)/ruff check --fix gslb tests bench data
+	$(BIN)/ruff format gslb tests bench data docs
+	$(BIN)/ruff check --fix gslb tests bench data docs
 
 setup: $(VENV)/.ready
 

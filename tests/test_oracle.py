@@ -5,7 +5,6 @@ import dns.rcode
 import dns.rrset
 import pytest
 from dns.flags import AA
-
 from oracle import LINKS_MAX, Oracle, differences
 
 SOA = "example.com. 60 IN SOA ns.example.com. admin.example.com. 1 2 3 4 60"

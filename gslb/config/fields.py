@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
-from gslb.config import scalars
+from gslb.config import addresses, scalars
 from gslb.config.nodes import shown
 from gslb.config.scalars import ScalarError
 from gslb.config.settings import Endpoint
@@ -110,12 +110,12 @@ Longitude = Annotated[
     float, *reader(scalars.decimal(-180, 180, "a longitude"), "number", minimum=-180, maximum=180)
 ]
 Location = Annotated[tuple[Latitude, Longitude], BeforeValidator(scalars.pair)]
-ListenAt = Annotated[Endpoint, *reader(scalars.endpoint, "string")]
-Prefix = Annotated[Network, *reader(scalars.network, "string")]
-IpAddress = Annotated[Address, *reader(scalars.address, "string")]
-MemberAddress = Annotated[Address | str, *reader(scalars.member, "string")]
-Target = Annotated[tuple[str, int | None], *reader(scalars.target, "string")]
-Host = Annotated[str, *reader(scalars.host_or_address, "string")]
+ListenAt = Annotated[Endpoint, *reader(addresses.endpoint, "string")]
+Prefix = Annotated[Network, *reader(addresses.network, "string")]
+IpAddress = Annotated[Address, *reader(addresses.address, "string")]
+MemberAddress = Annotated[Address | str, *reader(addresses.member, "string")]
+Target = Annotated[tuple[str, int | None], *reader(addresses.target, "string")]
+Host = Annotated[str, *reader(addresses.host_or_address, "string")]
 UrlPath = Annotated[str, *reader(scalars.url_path, "string", pattern="^/")]
 Regex = Annotated[str, *reader(scalars.regex, "string", maxLength=scalars.REGEX_CHARS_MAX)]
 Token = Annotated[str, *reader(scalars.token, "string", minLength=1)]
@@ -165,7 +165,7 @@ Rung = Annotated[
 RegionList = Annotated[
     list[Rung], BeforeValidator(_list_of_regions), Field(min_length=1, max_length=REGIONS_MAX)
 ]
-PrefixKey = Annotated[str, *reader(_kept(scalars.network), "string")]
+PrefixKey = Annotated[str, *reader(_kept(addresses.network), "string")]
 CountryKey = Annotated[str, *reader(_kept(scalars.country), "string", pattern="^[A-Z]{2}$")]
 ContinentKey = Annotated[
     str,

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, model_validator
 
-from gslb.config import scalars
+from gslb.config import addresses
 from gslb.config.fields import (
     INTERVAL_MIN_S,
     ITEMS_MAX,
@@ -75,7 +75,11 @@ class MainFile(Keys):
             MonitorSpec, BeforeValidator(map_or_nothing, json_schema_input_type=MonitorSpec | None)
         ],
     ] = field({}, "Monitors, by name.", most=MONITORS_MAX)
-    explain_to: list[Prefix] = field(["127.0.0.0/8", "::1"], "Clients that may ask for explanations over DNS.", most=ITEMS_MAX)
+    explain_to: list[Prefix] = field(
+        ["127.0.0.0/8", "::1"],
+        "Clients that may ask for explanations over DNS.",
+        most=ITEMS_MAX,
+    )
     admin_token: Annotated[
         TokenSpec | None,
         BeforeValidator(_token, json_schema_input_type=str | TokenSpec | None),
@@ -91,7 +95,12 @@ class MainFile(Keys):
 class ListenSpec(Keys):
     """Where the node listens."""
 
-    dns: list[ListenAt] = field(["127.0.0.1:5353", "[::1], "Addresses and ports for DNS, UDP and TCP.", least=1, most=ITEMS_MAX)
+    dns: list[ListenAt] = field(
+        ["127.0.0.1:5353", "[::1]:5353"],
+        "Addresses and ports for DNS, UDP and TCP.",
+        least=1,
+        most=ITEMS_MAX,
+    )
     admin: ListenAt = field("127.0.0.1:8053", "HTTP API, metrics and dashboard.")
 
 
@@ -110,7 +119,7 @@ class GeoSpec(Keys):
 def _proxy(value: object) -> object:
     if not isinstance(value, str):
         return value
-    host, port = scalars.target(value)
+    host, port = addresses.target(value)
     return {"address": host} if port is None else {"address": host, "port": port}
 
 
@@ -134,7 +143,9 @@ class RegionSpec(Keys):
 class ExpectSpec(Keys):
     """What a good HTTP response looks like."""
 
-    status: list[Statuses] = field(["200-399"], "Good statuses, such as 200 or 200-399.", least=1, most=ITEMS_MAX)
+    status: list[Statuses] = field(
+        ["200-399"], "Good statuses, such as 200 or 200-399.", least=1, most=ITEMS_MAX
+    )
     body: Regex | None = field(None, "Regular expression searched for in the first 64 KiB.")
     json_: dict[Text, JsonScalar] | None = field(
         None, "Dotted paths and the values they must have, such as {checks.db: ok}.", "json"

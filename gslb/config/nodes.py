@@ -116,16 +116,15 @@ class At:
         """Note what is odd about the value here, or about its key."""
         self.sheet.warnings.append(self._note(problem, hint, on_key))
 
-    def place(self) -> tuple[str, int, int, str]:
-        """Return file, line and column of the key here, and the key's path."""
-        line, column = self.node.key_line or self.node.line, self.node.key_column
-        return self.sheet.file, line, column or self.node.column, self.key
+    def place(self, *, on_key: bool = False) -> tuple[str, int, int, str]:
+        """Return file, line and column of the value here, or of its key, and the key's path."""
+        node = self.node
+        if on_key and node.key_line:
+            return self.sheet.file, node.key_line, node.key_column, self.key
+        return self.sheet.file, node.line, node.column, self.key
 
     def _note(self, problem: str, hint: str, on_key: bool) -> Complaint:
-        if on_key:
-            file, line, column, key = self.place()
-            return Complaint(file, line, column, key, problem, hint)
-        return Complaint(self.sheet.file, self.node.line, self.node.column, self.key, problem, hint)
+        return Complaint(*self.place(on_key=on_key), problem, hint)
 
 
 def shown(value: object) -> str:

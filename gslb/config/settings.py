@@ -80,3 +80,7 @@ class Config:
     def services(self) -> tuple[Service, ...]:
         """Return the services of all served zones, zone by zone."""
         return tuple(service for zone in self.zones for service in zone.services)
+
+    def complaints(self) -> tuple[Complaint, ...]:
+        """Return what is wrong with the zones that cannot be served."""
+        return tuple(note for zone in self.broken for note in zone.complaints)

@@ -89,7 +89,7 @@ def decode(raw: bytes, sheet: Sheet) -> str:
         raise UnreadableError from None
 
 
-def parse(raw: bytes, sheet: Sheet) -> At:
+def parse(raw: bytes, sheet: Sheet, *, nodes_max: int = NODES_MAX) -> At:
     """Return the top of a YAML file that is one map.
 
     Notes on *sheet* what is wrong with it; raises UnreadableError if nothing can be made of it.
@@ -102,7 +102,7 @@ def parse(raw: bytes, sheet: Sheet) -> At:
         sheet.wrong(line, column, f"holds the control character {name}", hint)
         raise UnreadableError
     try:
-        root = _Builder(text, sheet).document()
+        root = _Builder(text, sheet, nodes_max).document()
     except yaml.YAMLError as error:
         _note_syntax(error, text, sheet)
         raise UnreadableError from None
@@ -119,12 +119,14 @@ def parse(raw: bytes, sheet: Sheet) -> At:
 class _Builder:
     """Turns parser events into nodes; counts as it goes."""
 
-    def __init__(self, text: str, sheet: Sheet) -> None:
+    def __init__(self, text: str, sheet: Sheet, nodes_max: int) -> None:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=loader)
         self._sheet = sheet
+        self._nodes_max = nodes_max
         self._anchors: dict[str, Node] = {}
         self._count = 0
+        self._path: list[str] = []
 
     def document(self) -> Node | None:
         """Return the root of the only document, or None if there is none."""
@@ -139,14 +141,14 @@ class _Builder:
         return None if empty else root
 
     def _node(self, event: yaml.Event, depth: int) -> Node:
-        self._count_one(event, depth)
-        node = Node(None, *_place(event))
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
                 problem = f"there is no anchor &{event.anchor} above"
                 hint = f'to mean the text, quote it: "*{event.anchor}"'
                 raise self._fatal(event, problem, hint)
             return self._copy(self._anchors[event.anchor], event, depth)
+        self._count_one(event, depth)
+        node = Node(None, *_place(event))
         if isinstance(event, yaml.ScalarEvent):
             node.value = self._scalar(event)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -163,11 +165,18 @@ class _Builder:
     def _list(self, depth: int) -> list[Node]:
         items: list[Node] = []
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            item = self._node(event, depth + 1)
-            item.label = f"[{len(items)}]"
+            label = f"[{len(items)}]"
+            item = self._inner(event, depth, label)
+            item.label = label
             item.key_line, item.key_column = item.line, item.column
             items.append(item)
         return items
+
+    def _inner(self, event: yaml.Event, depth: int, label: str) -> Node:
+        self._path.append(label)
+        node = self._node(event, depth + 1)
+        self._path.pop()
+        return node
 
     def _map(self, depth: int) -> dict[Key, Node]:
         pairs: dict[Key, Node] = {}
@@ -177,15 +186,15 @@ class _Builder:
                 merged += self._merged(self._node(next(self._events), depth + 1))
                 continue
             key_node = self._node(event, depth + 1)
-            node = self._node(next(self._events), depth + 1)
-            if (key := self._key(key_node, event)) is None:
+            key = self._key(key_node, event)
+            label = "" if key is None else f".{label_text(key)}"
+            node = self._inner(next(self._events), depth, label)
+            node.label, node.key_line, node.key_column = label, key_node.line, key_node.column
+            if key is None:
                 continue
-            node.label = f".{label_text(key)}"
-            node.key_line, node.key_column = key_node.line, key_node.column
             if (first := pairs.get(key)) is not None:
-                problem = f"the key {label_text(key)} stands here twice"
                 hint = f"keep one; the first is in line {first.key_line}"
-                self._sheet.wrong(key_node.line, key_node.column, problem, hint)
+                self._wrong(key_node, "this key stands here twice", hint, label)
             else:
                 pairs[key] = node
         for node in merged:
@@ -199,7 +208,7 @@ class _Builder:
         for part in parts:
             if not isinstance(part.value, dict):
                 hint = "give it an alias of a map, such as `<<: *defaults`"
-                self._sheet.wrong(part.line, part.column, "`<<` merges maps only", hint)
+                self._wrong(part, "`<<` merges maps only", hint)
         return [part for part in parts if isinstance(part.value, dict)]
 
     def _key(self, node: Node, event: yaml.Event) -> Key | None:
@@ -207,20 +216,20 @@ class _Builder:
         if isinstance(value, dict | list):
             hint = "write a text as the key; braces that start a text need quotes"
             problem = f"{_kind(node)} cannot be a key"
-            self._sheet.wrong(node.line, node.column, problem, hint)
+            self._wrong(node, problem, hint)
             return None
         if isinstance(event, yaml.ScalarEvent):
             plain = event.implicit[0]
             written = event.value
             if plain and (not isinstance(value, str | int) or _BOOL_OF_OLD.fullmatch(written)):
-                problem = f"the key {written or 'null'} is not read as text by every YAML reader"
+                problem = f"the key {written or 'null'} is not read as text"
                 hint = f'quote it: "{written or "null"}"'
-                self._sheet.wrong(node.line, node.column, problem, hint)
+                self._wrong(node, problem, hint, f".{label_text(written)}")
                 return written
         if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
             return value
         problem = f"the key {shown(value)} is not text"
-        self._sheet.wrong(node.line, node.column, problem, "write the key as text, in quotes")
+        self._wrong(node, problem, "write the key as text, in quotes")
         return None
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
@@ -233,9 +242,8 @@ class _Builder:
     def _check_tag(self, event: yaml.NodeEvent) -> None:
         tag = getattr(event, "tag", None)
         if tag is not None and tag not in _TAGS and tag != "!":
-            line, column = _place(event)
             hint = "remove it; values here are texts, numbers, lists and maps"
-            self._sheet.wrong(line, column, f"the tag {shown(tag)} means nothing here", hint)
+            self._wrong(Node(None, *_place(event)), f"the tag {tag!r} means nothing here", hint)
 
     def _copy(self, node: Node, event: yaml.Event, depth: int) -> Node:
         self._count_one(event, depth)
@@ -248,15 +256,19 @@ class _Builder:
 
     def _count_one(self, event: yaml.Event, depth: int) -> None:
         self._count += 1
-        if self._count > NODES_MAX:
-            problem = f"holds more than {NODES_MAX} values, aliases written out"
+        if self._count > self._nodes_max:
+            problem = f"holds more than {self._nodes_max} values, aliases written out"
             raise self._fatal(event, problem, "use fewer aliases, or split the file")
         if depth > DEPTH_MAX:
             problem = f"is nested more than {DEPTH_MAX} deep"
             raise self._fatal(event, problem, "nothing here needs more; close the brackets")
 
+    def _wrong(self, node: Node, problem: str, hint: str, label: str = "") -> None:
+        path = "".join([*self._path, label]).removeprefix(".")
+        self._sheet.wrong(node.line, node.column, problem, hint, path)
+
     def _fatal(self, event: yaml.Event, problem: str, hint: str) -> UnreadableError:
-        self._sheet.wrong(*_place(event), problem, hint)
+        self._wrong(Node(None, *_place(event)), problem, hint)
         return UnreadableError()
 
 

@@ -15,9 +15,11 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from gslb.config.settings import BrokenZone, Config
+from gslb.daemons.alarms import Alarms
 from gslb.daemons.counters import Counters
 from gslb.daemons.events import Events
 from gslb.daemons.planner import World
+from gslb.daemons.reload import Reread
 from gslb.daemons.store import ForcedKey, State
 from gslb.errors import GslbError
 from gslb.health.belief import Belief, Forced, believe, forced_at
@@ -72,6 +74,8 @@ class Controller:
         self.on_change: Callable[[], None] = self.tick
         self.reloads = Reloads()
         self.kept_zones: tuple[BrokenZone, ...] = ()
+        self.geo_held: str | None = None
+        self.alarms = Alarms(events)
         self.world = world
         generation = (restored.generation if restored else 0) + 1
         self.snapshot = compile_snapshot(
@@ -81,6 +85,7 @@ class Controller:
             now_s=self._started_s,
             stale=self._is_restored,
         )
+        self.alarms.look_at(self.snapshot)
 
     def follow(self, records: Mapping[Subject, Record], complete: Callable[[], bool]) -> None:
         """Read verdicts from *records* from now on; *complete* says when each has been probed."""
@@ -164,7 +169,7 @@ class Controller:
         """Compile what is believed now, and publish it if it differs from what is served."""
         now_s = self._clock()
         was_settled = self._settled
-        stale = self._is_restored and not self.is_settled
+        stale = not self.is_settled and self._is_restored
         if self._settled and not was_settled:
             self._events.announce("settled", restored=self._is_restored)
         self._drop_expired(now_s)
@@ -187,14 +192,21 @@ class Controller:
         assert snapshot.generation > self.snapshot.generation, "generations only grow"
         self.snapshot = snapshot
         self.dirty = True
+        self.alarms.look_at(snapshot)
         self._counters.events["gslb_publishes"] += 1
 
-    def adopt(self, world: World, kept: tuple[BrokenZone, ...] = ()) -> None:
-        """Serve another world from now on."""
-        self.world, self.kept_zones = world, kept
-        self.reloads = replace(self.reloads, ok=self.reloads.ok + 1, last_error=None)
+    def adopt(self, reread: Reread) -> None:
+        """Serve another world from now on, and tell what of the files could not be taken over."""
+        self.world, self.kept_zones = reread.world, reread.kept
+        if reread.held is not None and reread.held != self.geo_held:
+            self._counters.events["gslb_geo_changes_held"] += 1
+            self._events.announce("geo_held", error=reread.held)
+        self.geo_held = reread.held
         self._counters.events["gslb_reloads"] += 1
-        self._events.announce("reload", config_hash=world.config.hash[:12])
+        self._events.announce("reload", config_hash=reread.world.config.hash[:12])
+        self.reloads = replace(self.reloads, ok=self.reloads.ok + 1, last_error=None)
+        if broken := [each for zone in reread.kept for each in zone.complaints]:
+            self.refuse("\n".join(map(str, broken)))
         self.tick()
 
     def refuse(self, error: str) -> None:

@@ -18,7 +18,7 @@ log = logging.getLogger("gslb")
 LISTENERS_MAX = 100
 WAITING_MAX = 1000
 
-_LOUD = {"reload_failed", "withdrawal_held", "geo_held", "all_drained", "state_failed"}
+_LOUD = {"reload_failed", "withdrawal_held", "geo_held", "alarm", "state_failed", "restart_needed"}
 
 
 @dataclass(frozen=True, slots=True)

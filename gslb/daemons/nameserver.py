@@ -130,6 +130,11 @@ class Nameserver:
         self._tasks: set[asyncio.Task[None]] = set()
         self.endpoints: tuple[Endpoint, ...] = ()
 
+    @property
+    def connections(self) -> int:
+        """The number of TCP connections that are open."""
+        return self._connections.total()
+
     async def listen(self, endpoints: Sequence[Endpoint]) -> None:
         """Bind all *endpoints*; port 0 takes one that is free for both. Raises OSError."""
         try:
@@ -192,7 +197,7 @@ class Nameserver:
         limits, client = self._limits, peer[0] if peer else ""
         if (
             not client
-            or self._connections.total() >= limits.connections_max
+            or self.connections >= limits.connections_max
             or self._connections[client] >= limits.connections_per_client_max
         ):
             self._counters.events["gslb_refused_connections"] += 1
@@ -234,7 +239,7 @@ class Nameserver:
                 await writer.drain()
 
     def _idle_s(self) -> float:
-        busy = self._connections.total() * 2 > self._limits.connections_max
+        busy = self.connections * 2 > self._limits.connections_max
         return self._limits.idle_when_busy_s if busy else self._limits.idle_s
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from watchfiles import awatch
 
-from gslb.config.settings import BrokenZone, Config, Endpoint
+from gslb.config.settings import Config, Endpoint
 from gslb.daemons import planner, store
 from gslb.daemons.admin import Admin
 from gslb.daemons.controller import TICK_S, Controller
@@ -29,6 +29,7 @@ from gslb.daemons.explainer import explain_over_dns
 from gslb.daemons.gauges import gauges_of
 from gslb.daemons.nameserver import Limits, Nameserver, Responder
 from gslb.daemons.prober import Prober
+from gslb.daemons.reload import needs_restart, read_again
 from gslb.errors import ConfigError
 
 log = logging.getLogger("gslb.node")
@@ -57,6 +58,7 @@ class Node:
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
         self._reload = asyncio.Event()
+        self._moved = asyncio.Event()  # other files are to be watched
 
     @classmethod
     async def start(
@@ -195,11 +197,11 @@ class Node:
                 debounce=CHANGE_SETTLES_MS,
                 step=50,
                 watch_filter=partial(_concerns, config),
+                stop_event=self._moved,
             )
             async for _ in changes:
                 self._reload.set()
-                if self.controller.config is not config:
-                    break
+            self._moved.clear()
 
     async def _reload_when_told(self) -> None:
         while True:
@@ -209,32 +211,17 @@ class Node:
 
     async def _reload_once(self) -> None:
         """Take over what the files say now, or refuse it and say why."""
-        old = self.controller.world
+        old = self.controller.config
         try:
-            new, kept = await asyncio.to_thread(self._read, old)
+            reread = await asyncio.to_thread(read_again, self.path, self.controller.world)
         except ConfigError as error:
             self.controller.refuse(str(error))
             return
-        part = await asyncio.to_thread(planner.moves_too_much, old, new)
-        if part is not None:
-            self.counters.events["gslb_geo_changes_held"] += 1
-            self.controller.refuse(
-                f"{new.config.geo_database}: would move {part:.0%} of the known addresses to "
-                "another order, so the old database is kept\n  hint: if that is meant, raise "
-                "`geo.max_moved` or write `max_moved: null`"
-            )
-            return
-        self.controller.adopt(new, kept)
+        self.controller.adopt(reread)
+        self._moved.set()
         self.prober.watch(self.controller.subjects())
-        if kept:
-            complaints = (str(each) for zone in kept for each in zone.complaints)
-            self.controller.refuse("\n".join(complaints))
-
-    def _read(self, old: planner.World) -> tuple[planner.World, tuple[BrokenZone, ...]]:
-        config = planner.read(self.path)
-        merged = planner.merge(old.config, config)
-        world = planner.make(merged.config, planner.cache_of(config))
-        return world, merged.kept
+        if keys := needs_restart(old, reread.world.config):
+            self.events.announce("restart_needed", changed=", ".join(keys))
 
 
 def _concerns(config: Config, _: object, path: str) -> bool:

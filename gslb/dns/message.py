@@ -94,9 +94,7 @@ def _name_end(wire: bytes, at: int) -> int:
     raise WireError("a name cut short", FORMERR)
 
 
-def _records(
-    wire: bytes, at: int, before: int, additionals: int
-) -> tuple[Edns | None, int | None]:
+def _records(wire: bytes, at: int, before: int, additionals: int) -> tuple[Edns | None, int | None]:
     """Return what the OPT record among those from *at* on asks for, and what is wrong, if anything.
 
     An OPT record is answered by one whatever else is wrong (RFC 6891 6.1.1).

@@ -39,8 +39,9 @@ class Response:
     """What is said to one query, and for how wide a network of clients it holds.
 
     `needed` counts the leading parts of `additional` that must fit, or TC be set (RFC 9471).
-    `error` is an Extended DNS Error's code and text.  `service` and `way` say, for the
-    counters, which service answered and how; they leave no trace on the wire.
+    `error` is an Extended DNS Error's code and text.  `service` and `way` say, for counters
+    and explanations, which service answered first and how, and `aliases` which names led to
+    it; they leave no trace on the wire.
     """
 
     rcode: int
@@ -55,6 +56,7 @@ class Response:
     error: tuple[int, bytes] | None = None
     service: str | None = None
     way: str = ""
+    aliases: Sequence[bytes] = ()
 
 
 def encode(
@@ -156,20 +158,22 @@ def _subnet(asked: edns.Edns, response: Response) -> bytes:
 def _others(
     asked: edns.Edns, response: Response, node: bytes, keepalive_s: float | None, room: int
 ) -> tuple[bytes, bool]:
-    """Return the options that still fit into *room*, and False if TC must tell of one that does not.
+    """Return the options that still fit into *room*, and whether the error is among them.
 
-    Errors are left out before any data is, and TC tells of it (RFC 8914 3).
+    An error is left out before any data is, and TC tells of it (RFC 8914 3).
     """
-    out, all_said = b"", True
-    if asked.keepalive and keepalive_s is not None:
-        out = edns.encode_keepalive(keepalive_s)
+    options = []
     if response.error is not None:
-        error = edns.encode_error(*response.error)
-        all_said = len(out) + len(error) <= room
-        out += error if all_said else b""
+        options.append(edns.encode_error(*response.error))
+    if asked.keepalive and keepalive_s is not None:
+        options.append(edns.encode_keepalive(keepalive_s))
     if asked.nsid:
-        nsid = edns.encode_nsid(node)
-        out += nsid if len(out) + len(nsid) <= room else b""
+        options.append(edns.encode_nsid(node))
+    all_said = response.error is None or len(options[0]) <= room
+    out = b""
+    for option in options:
+        if len(out) + len(option) <= room:
+            out += option
     return out, all_said
 
 

@@ -11,7 +11,7 @@ too that counts, and the scope is 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
 from gslb.dns import name
@@ -45,7 +45,7 @@ from gslb.dns.records import (
 from gslb.dns.response import Part, Response
 from gslb.dns.zone import Found, How, Zone
 from gslb.model import Address
-from gslb.routing.choice import Choice, client_key
+from gslb.routing.choice import Choice, client_key, stir
 from gslb.routing.climb import Way
 from gslb.routing.geo import as_looked_up
 from gslb.routing.snapshot import STALE, Entry, Snapshot, order_for
@@ -139,36 +139,42 @@ class _Walk:
     now_s: float
     said: list[Part] = field(default_factory=list)
     scope: int = 0
+    links: list[bytes] = field(default_factory=list)
     error: tuple[int, bytes] | None = None
     service: str | None = None
     way: str = ""
+    aliases: Sequence[bytes] = ()
 
     def response(self) -> Response:
         """Follow the name to its end."""
         owner: bytes | None = None
         qname = self.query.key
-        for _ in range(LINKS_MAX + 1):
+        while True:
             found = self.zone.find(qname)
             if found.how is How.NXDOMAIN:
                 return self._negative(NXDOMAIN)
             if found.how is How.REFERRAL and not self._is_for_parent(found, qname):
                 return self._referral(found)
-            if found.how is How.DNAME:
-                target = self._synthesize(found, owner, qname)
-                if target is None:
-                    return self._done(YXDOMAIN)
-            else:
-                linked = self._at_node(found, owner)
-                if isinstance(linked, Response):
-                    return linked
-                target = linked
-            if not name.is_within(target, self.zone.apex):
+            if len(self.links) == LINKS_MAX and self._is_link(found):
                 return self._done(NOERROR)
-            owner = qname = target
-        return self._done(NOERROR)
+            if found.how is How.DNAME:
+                then = self._synthesize(found, owner, qname)
+            else:
+                then = self._at_node(found, owner)
+            if isinstance(then, Response):
+                return then
+            self.links.append(qname)
+            if then in self.links or not name.is_within(then, self.zone.apex):
+                return self._done(NOERROR)
+            owner = qname = then
 
     def _is_for_parent(self, found: Found, qname: bytes) -> bool:
         return self.query.type == DS and found.owner == qname
+
+    def _is_link(self, found: Found) -> bool:
+        if found.node.service and CNAME in self.snapshot.entries[found.owner].choices:
+            return True
+        return found.how is How.DNAME or CNAME in found.node.rrsets
 
     def _at_node(self, found: Found, owner: bytes | None) -> Response | bytes:
         """Return the response from an existing name, or the name that it is an alias of."""
@@ -200,8 +206,10 @@ class _Walk:
             length = sticky.ipv4 if self.asked.version == 4 else sticky.ipv6
             scope = max(scope, length)
         self.scope = max(self.scope, scope + self.asked.bits_before)
-        self.service, self.way = entry.service.text, choice.way.value
-        self.error = choice.unusual or (STALE if self.snapshot.stale else None)
+        if self.service is None:
+            self.service, self.way = entry.service.text, choice.way.value
+            self.aliases = tuple(self.links)
+        self.error = self.error or choice.unusual or (STALE if self.snapshot.stale else None)
         if choice.way is Way.SERVFAIL:
             return self._done(SERVFAIL)
         ttl_s = choice.ttl(self.now_s, stale=self.snapshot.stale)
@@ -211,6 +219,8 @@ class _Walk:
         self.said.append(Part(owner, family, ttl_s, rdatas))
         if family != CNAME or self.query.type in (CNAME, ANY):
             return self._done(NOERROR)
+        # The next service must not see the draw that chose its name among others.
+        self.draw = stir(self.draw)
         return rdatas[0].whole
 
     def _pick(self, entry: Entry, choice: Choice) -> Sequence[Rdata]:
@@ -224,27 +234,27 @@ class _Walk:
     def _say(self, owner: bytes | None, rrset: RRset) -> None:
         self.said.append(Part(owner, rrset.type, rrset.ttl_s, rrset.rdatas))
 
-    def _synthesize(self, found: Found, owner: bytes | None, qname: bytes) -> bytes | None:
-        """Say a DNAME and its CNAME (RFC 6672); return the target, None if it is too long."""
+    def _synthesize(self, found: Found, owner: bytes | None, qname: bytes) -> Response | bytes:
+        """Say a DNAME and its CNAME (RFC 6672); return the target, unless it is too long."""
         dname = found.node.rrsets[DNAME]
-        self._say(found.owner, dname)
-        target = qname[: len(qname) - len(found.owner)] + dname.rdatas[0].whole.lower()
+        if all(part.owner != found.owner for part in self.said):
+            self._say(found.owner, dname)
+        target = qname[: len(qname) - len(found.owner)] + dname.rdatas[0].whole
         if len(target) > name.NAME_MAX:
-            return None
+            return self._done(YXDOMAIN)
         rdata = encode(CNAME, target, self.zone.apex)
         self.said.append(Part(owner, CNAME, dname.ttl_s, (rdata,)))
-        return target
+        return self._done(NOERROR) if self.query.type == CNAME else target.lower()
 
     def _referral(self, found: Found) -> Response:
         node = found.node
         glue = [Part(owner, rrset.type, rrset.ttl_s, rrset.rdatas) for owner, rrset in node.glue]
         servers = node.rrsets[NS]
         authority = (Part(found.owner, NS, servers.ttl_s, servers.rdatas),)
-        done = self._done(NOERROR)
-        return replace(
-            done,
-            authoritative=bool(self.said),
+        return self._done(
+            NOERROR,
             authority=authority,
+            authoritative=bool(self.said),
             additional=glue,
             needed=node.glue_needed,
         )
@@ -252,20 +262,30 @@ class _Walk:
     def _negative(self, rcode: int, ttl_max_s: int | None = None) -> Response:
         soa = self.zone.soa
         ttl_s = soa.ttl_s if ttl_max_s is None else min(soa.ttl_s, ttl_max_s)
-        return replace(
-            self._done(rcode), authority=(Part(self.zone.apex, soa.type, ttl_s, soa.rdatas),)
-        )
+        return self._done(rcode, (Part(self.zone.apex, soa.type, ttl_s, soa.rdatas),))
 
-    def _done(self, rcode: int) -> Response:
+    def _done(
+        self,
+        rcode: int,
+        authority: Sequence[Part] = (),
+        *,
+        authoritative: bool = True,
+        additional: Sequence[Part] = (),
+        needed: int = 0,
+    ) -> Response:
         return Response(
             rcode=rcode,
-            authoritative=True,
+            authoritative=authoritative,
             apex=self.zone.apex,
             answer=self.said,
+            authority=authority,
+            additional=additional,
+            needed=needed,
             scope=self.scope,
             error=self.error,
             service=self.service,
             way=self.way,
+            aliases=self.aliases,
         )
 
 
@@ -285,7 +305,7 @@ def _chaos(
             strings = [snapshot.plan.program]
         elif explain is not None:
             strings = explain(query.key, query, sender)
-    if strings is None:
+    if not strings:
         return Response(rcode=REFUSED)
     octets = b"".join(_character_string(text) for text in strings)
     return Response(

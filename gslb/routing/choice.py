@@ -84,12 +84,9 @@ def drawn(upto: Sequence[int], count: int, draw: int) -> list[int]:
             room = 1 << DRAW_BITS
         draw, place = divmod(draw, total)
         room //= total
-        for at in left:
-            place -= shares[at]
-            if place < 0:
-                break
+        ends = list(accumulate(shares[at] for at in left))
+        at = left.pop(bisect_right(ends, place))
         out.append(at)
-        left.remove(at)
         total -= shares[at]
     return out
 

@@ -18,7 +18,7 @@ find nobody, they are tried once more with the held ones given their whole share
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from math import gcd, lcm
@@ -95,7 +95,7 @@ def climb(
     all_drained = bool(members) and all(standing.belief.drained for standing in members)
     if all_drained:
         beliefs = _undrained(beliefs)
-        rungs = rungs_as(beliefs)
+        rungs = tuple(map(_all_the_same, rungs, rungs_as(beliefs)))
     done = _with_weight(service, rungs) or _reserves(rungs)
     if done is None:
         done = _nobody(rungs, ALL_DOWN[service.all_down])
@@ -221,6 +221,15 @@ def _undrained(beliefs: Beliefs) -> Beliefs:
     return undrained
 
 
+def _all_the_same(drained: Rung, undrained: Rung) -> Rung:
+    """Return the drained rung with the shares it would have if it were not."""
+    members = tuple(
+        replace(to_serve, belief=as_is.belief, why="drained, as all are: served all the same")
+        for as_is, to_serve in zip(drained.members, undrained.members, strict=True)
+    )
+    return replace(drained, members=members)
+
+
 def _hopeful(beliefs: Beliefs) -> Beliefs:
     def hopeful(member: Member) -> Belief:
         belief = beliefs(member)
@@ -234,12 +243,20 @@ def _blind(_: Member) -> Belief:
 
 
 def _earliest_flip(service: Service, done: Climb) -> float | None:
-    """Return when the first verdict may flip that this climb looked at."""
-    rungs = done.rungs
-    if done.at is not None and done.way in (Way.RUNG, Way.PROXIES):
-        rungs = rungs[: done.at + 1]
-    looked_at = [s.belief for rung in rungs for s in rung.members if not s.out]
-    if service.proxies != "never":
-        looked_at += [belief for rung in rungs for _, _, belief in rung.proxies]
-    flips = [b.flips_at_s for b in looked_at if b.forced is None and b.flips_at_s is not None]
-    return min(flips, default=None)
+    """Return when the first verdict may flip that this climb rests on."""
+    flips = (belief.flips_at_s for belief in _rested_on(service, done))
+    return min((flip_s for flip_s in flips if flip_s is not None), default=None)
+
+
+def _rested_on(service: Service, done: Climb) -> Iterator[Belief]:
+    """Yield what was believed of all whose verdict could have made this climb end otherwise."""
+    by_rule_1 = done.way in (Way.RUNG, Way.PROXIES)
+    for at, rung in enumerate(done.rungs):
+        holds = at == done.at and done.way is Way.RUNG
+        stand_in = service.proxies == "always" and bool(living_proxies(rung))
+        if not (holds and stand_in):
+            yield from (s.belief for s in rung.members if not s.out)
+        if service.proxies == "always" or (service.proxies == "fallback" and not holds):
+            yield from (belief for _, _, belief in rung.proxies)
+        if by_rule_1 and at == done.at:
+            return

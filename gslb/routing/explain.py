@@ -8,12 +8,11 @@ strings or as a table, is all that differs between the places that show it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gslb.dns import name
 from gslb.dns.message import NXDOMAIN, RCODES, SERVFAIL, Query
 from gslb.dns.records import AAAA, CNAME, IN, A
-from gslb.dns.zone import How
 from gslb.model import (
     Address,
     Family,
@@ -27,7 +26,7 @@ from gslb.model import (
     Step,
     Weighted,
 )
-from gslb.routing.answer import LINKS_MAX, answer
+from gslb.routing.answer import answer
 from gslb.routing.choice import Choice
 from gslb.routing.climb import Way
 from gslb.routing.geo import as_looked_up, client_of
@@ -105,13 +104,11 @@ def explain(
     snapshot: Snapshot, qname: bytes, qtype: int, client: Network, now_s: float
 ) -> Explanation | None:
     """Return why *client* gets what it gets for *qname*; None for a name that is not ours."""
-    apex = snapshot.zone_of(qname)
-    if apex is None:
+    if snapshot.zone_of(qname) is None:
         return None
     address = client.network_address
     query = Query(0, 0, b"", qname, qtype, IN)
     response = answer(snapshot, query, address, 0, now_s)
-    entry, aliases = _service_at(snapshot, apex, qname)
     answered = [part for part in (*response.answer, *response.authority) if part.rdatas]
     told = Explanation(
         name=name.show(qname),
@@ -124,11 +121,12 @@ def explain(
         ttl_s=min((part.ttl_s for part in answered), default=0),
         ttl_why="as the zone's file says",
         served=_static(response.rcode, response.answer),
-        aliases=aliases,
+        aliases=tuple(map(name.show, response.aliases)),
     )
-    family = _family(entry, qtype)
-    if entry is None or family is None:
+    if response.service is None:
         return told
+    entry = snapshot.entries[name.parse(response.service)]
+    family = Family.CNAME if CNAME in entry.choices else Family(qtype)
     return _with_service(told, snapshot, entry, family, address, now_s)
 
 
@@ -143,36 +141,6 @@ def _static(rcode: int, said: Sequence[object]) -> str:
 def _type_text(qtype: int) -> str:
     known = {A: "A", AAAA: "AAAA", CNAME: "CNAME"}
     return known.get(qtype, f"TYPE{qtype}")
-
-
-def _family(entry: Entry | None, qtype: int) -> Family | None:
-    if entry is None:
-        return None
-    if CNAME in entry.choices:
-        return Family.CNAME
-    return Family(qtype) if qtype in entry.choices else None
-
-
-def _service_at(
-    snapshot: Snapshot, apex: bytes, qname: bytes
-) -> tuple[Entry | None, tuple[str, ...]]:
-    """Return the service that answers *qname* in the end, and the static aliases on the way."""
-    zone = snapshot.plan.zones.get(apex)
-    aliases: list[str] = []
-    for _ in range(LINKS_MAX + 1):
-        if zone is None or not name.is_within(qname, apex):
-            break
-        found = zone.find(qname)
-        if found.how not in (How.EXACT, How.WILDCARD):
-            break
-        if found.node.service:
-            return snapshot.entries[found.owner], tuple(aliases)
-        alias = found.node.rrsets.get(CNAME)
-        if alias is None:
-            break
-        aliases.append(name.show(qname))
-        qname = alias.rdatas[0].whole.lower()
-    return None, tuple(aliases)
 
 
 def _with_service(
@@ -195,19 +163,12 @@ def _with_service(
     total = choice.upto[-1] if choice.upto else 1
     candidates = choice.climb.candidates
     shares = [end - begin for begin, end in zip((0, *choice.upto), choice.upto, strict=False)]
-    return Explanation(
-        name=told.name,
-        type=told.type,
-        client=told.client,
-        scope=told.scope,
-        place=told.place,
-        generation=told.generation,
-        rcode=told.rcode,
-        ttl_s=choice.ttl(now_s, stale=snapshot.stale),
+    return replace(
+        told,
+        ttl_s=choice.ttl(now_s, stale=snapshot.stale) if choice.rdatas else told.ttl_s,
         ttl_why=_ttl_why(choice, now_s, stale=snapshot.stale),
         served=served_text(choice),
         service=service.text,
-        aliases=told.aliases,
         answers=tuple(
             (str(candidate.member.address), candidate.region, share / total)
             for candidate, share in zip(candidates, shares, strict=True)
@@ -233,10 +194,10 @@ def served_text(choice: Choice) -> str:
             return f"proxies of rung {at}"
         case Way.RESERVES:
             return f"reserves of rung {at}"
+        case Way.FAIL_OPEN:
+            return "all_down: serve_all"
         case _:
-            return {"fail_open": "all_down: serve_all"}.get(
-                choice.way.value, f"all_down: {choice.way.value}"
-            )
+            return f"all_down: {choice.way.value}"
 
 
 def _ttl_why(choice: Choice, now_s: float, *, stale: bool) -> str:
@@ -302,8 +263,8 @@ def show_step(step: Step) -> str:
             return fact.value
         case Latency(file, _):
             return f"latency {file}"
-        case Fence(lists):
-            return "fence " + ", ".join(listed.fact.value for listed in lists)
+        case _:
+            return "fence " + ", ".join(listed.fact.value for listed in step.lists)
 
 
 def why_of(
@@ -320,7 +281,7 @@ def why_of(
         case Order(), _:
             return "as listed"
         case Listed(), Lookup() as lookup:
-            return f"{_match_text(lookup, client)}"
+            return _match_text(lookup, client)
         case Latency(), Mapping() as measured:
             ms = measured_ms(measured, names, client)
             known = sorted(ms, key=lambda region: (ms[region], region))

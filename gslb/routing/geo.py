@@ -113,9 +113,10 @@ def compile_map(key: MapKey, atlas: Atlas, regions: Regions) -> GeoMap:
 
 
 def _ordered(places: Runs, covers: Runs, order: Callable[[int, int], int]) -> Runs:
-    if len(covers) == 1:
-        return places.map(lambda place: order(place, 0))
-    return overlay(places, covers, order)
+    if len(covers) > 1:
+        return overlay(places, covers, order)
+    everywhere = covers.value(0)
+    return places.map(lambda place: order(place, everywhere))
 
 
 def _subnet_layers(steps: Sequence[Step]) -> tuple[dict[int, Runs], list[tuple[Network, ...]]]:

@@ -1,17 +1,16 @@
 """Geo maps and atlases as octets: written to disk, checked and read back.
 
-An image is a header, a JSON description, and flat little-endian arrays.  It carries a
-version and a digest of all that follows, so that a torn, old or foreign file is refused
-with ValueError and simply made anew.
+An image is a header, a JSON description, and flat arrays.  It carries a version and a
+digest of all the rest, so that a torn, old or foreign file is refused with ValueError and
+simply made anew.  Numbers are in the machine's own order of octets: to a machine of the
+other order an image is one of another version.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from array import array
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple
 from hashlib import sha256
 from struct import Struct
 from typing import Any
@@ -22,13 +21,15 @@ from gslb.routing.runs import Runs
 
 VERSION = 1
 _MAGIC = b"GSLB"
-_HEADER = Struct("<4sHH32sII")  # magic, version, kind, digest, length of the JSON, unused
+_HEADER = Struct("=4sHHI")  # magic, version, kind, length of the JSON; then the digest
+_DIGEST_BYTES = 32
 _ATLAS, _MAP = 1, 2
 
 
 def encode_atlas(atlas: Atlas) -> bytes:
     """Return *atlas* as an image."""
-    facts = {"places": [astuple(place) for place in atlas.places], "digest": atlas.digest}
+    places = [(each.location, each.country, each.continent, each.asn) for each in atlas.places]
+    facts = {"places": places, "digest": atlas.digest}
     return _encode(_ATLAS, facts, (atlas.ipv4, atlas.ipv6))
 
 
@@ -57,21 +58,23 @@ def decode_map(octets: bytes) -> GeoMap:
 def _encode(kind: int, facts: Mapping[str, object], both: Iterable[Runs]) -> bytes:
     both = tuple(both)
     described = json.dumps({**facts, "lengths": [len(runs) for runs in both]}).encode()
-    parts = [described]
-    for runs in both:
-        parts += [_little(part) for part in _arrays(runs)]
-    body = b"".join(parts)
-    return _HEADER.pack(_MAGIC, VERSION, kind, sha256(body).digest(), len(described), 0) + body
+    header = _HEADER.pack(_MAGIC, VERSION, kind, len(described))
+    arrays = [part.tobytes() for runs in both for part in _arrays(runs)]
+    body = b"".join((described, *arrays))
+    return header + sha256(header + body).digest() + body
 
 
 def _decode(kind: int, octets: bytes) -> tuple[dict[str, Any], list[Runs]]:
-    if len(octets) < _HEADER.size:
+    header, after = octets[: _HEADER.size], memoryview(octets)[_HEADER.size :]
+    if len(header) < _HEADER.size:
         raise ValueError("shorter than an image's header")
-    magic, version, found, digest, length, _ = _HEADER.unpack_from(octets)
+    magic, version, found, length = _HEADER.unpack(header)
     if (magic, version, found) != (_MAGIC, VERSION, kind):
         raise ValueError("an image of another kind or version")
-    body = memoryview(octets)[_HEADER.size :]
-    if sha256(body).digest() != digest:
+    digest, body = after[:_DIGEST_BYTES], after[_DIGEST_BYTES:]
+    made = sha256(header)
+    made.update(body)
+    if made.digest() != digest:
         raise ValueError("an image that was torn or changed")
     facts = json.loads(bytes(body[:length]))
     rest = body[length:]
@@ -82,8 +85,6 @@ def _decode(kind: int, octets: bytes) -> tuple[dict[str, Any], list[Runs]]:
             size = count * part.itemsize
             part.frombytes(rest[:size])
             rest = rest[size:]
-            if sys.byteorder == "big":
-                part.byteswap()
         both.append(runs)
     return facts, both
 
@@ -92,10 +93,3 @@ def _arrays(runs: Runs) -> tuple[array[int], ...]:
     if runs.bits == 128:
         return runs.starts, runs.lows, runs.values
     return runs.starts, runs.values
-
-
-def _little(part: array[int]) -> bytes:
-    if sys.byteorder == "big":
-        part = array(part.typecode, part)
-        part.byteswap()
-    return part.tobytes()

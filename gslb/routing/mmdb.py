@@ -21,9 +21,19 @@ from gslb.routing.runs import Runs, uniform
 # A tree meets each node once; one that is met far more often has a loop or was made to hurt.
 _VISITS_MAX_PER_NODE = 8
 
-# Of a 28-bit node the middle octet gives one half to each record.
+# Where in a node the octets of its two records stand, highest first.
+_OCTETS = {
+    24: ((0, 1, 2), (3, 4, 5)),
+    28: ((0, 1, 2), (4, 5, 6)),  # and octet 3, which gives one half to each
+    32: ((0, 1, 2, 3), (4, 5, 6, 7)),
+}
 _HIGH_NIBBLE = bytes(octet >> 4 for octet in range(256))
 _LOW_NIBBLE = bytes(octet & 0xF for octet in range(256))
+
+# Where in a word of this machine's memory its octets stand, lowest first.
+_PLACES = [(1 << 8 * octet).to_bytes(4, sys.byteorder).index(1) for octet in range(4)]
+
+ASN_MAX = (1 << 32) - 1
 
 _PRUNED = {(net.prefixlen, int(net.network_address)) for net in (*TRANSITION, MAPPED)}
 _PRUNED_DEPTHS = frozenset(depth for depth, _ in _PRUNED)
@@ -50,37 +60,34 @@ class Walked:
 def read_tree(octets: bytes, node_count: int, record_size: int, ip_version: int) -> Tree:
     """Return the tree at the start of a file's *octets*.
 
-    Raises ValueError when the file is too short, or the record size is not 24, 28 or 32.
+    Raises ValueError when the file is too short, the record size is not 24, 28 or 32, or the
+    IP version neither 4 nor 6.
     """
-    width = record_size // 4
-    if record_size not in (24, 28, 32):
+    if record_size not in _OCTETS:
         raise ValueError(f"record size {record_size} is not 24, 28 or 32")
-    if len(octets) < node_count * width:
-        raise ValueError(f"the search tree ends after {len(octets)} of {node_count * width} octets")
-    tree = octets[: node_count * width]
+    if ip_version not in (4, 6):
+        raise ValueError(f"IP version {ip_version} is neither 4 nor 6")
+    width = record_size // 4
+    size_bytes = node_count * width
+    if len(octets) < size_bytes:
+        raise ValueError(f"the search tree ends after {len(octets)} of {size_bytes} octets")
     wide = bytearray(node_count * 8)
-    if record_size == 32:
-        wide[:] = tree
-    elif record_size == 24:
-        for at in range(3):
-            wide[1 + at :: 8] = tree[at::6]
-            wide[5 + at :: 8] = tree[3 + at :: 6]
-    else:
-        for at in range(3):
-            wide[1 + at :: 8] = tree[at::7]
-            wide[5 + at :: 8] = tree[4 + at :: 7]
-        wide[0::8] = tree[3::7].translate(_HIGH_NIBBLE)
-        wide[4::8] = tree[3::7].translate(_LOW_NIBBLE)
-    records = array("I", bytes(wide))
-    if sys.byteorder == "little":
-        records.byteswap()
+    for side, octets_of in zip((0, 4), _OCTETS[record_size], strict=True):
+        for place, octet in zip(_PLACES, reversed(octets_of), strict=False):
+            wide[side + place :: 8] = octets[octet:size_bytes:width]
+    if record_size == 28:
+        wide[_PLACES[3] :: 8] = octets[3:size_bytes:width].translate(_HIGH_NIBBLE)
+        wide[4 + _PLACES[3] :: 8] = octets[3:size_bytes:width].translate(_LOW_NIBBLE)
+    records = array("I")
+    records.frombytes(wide)
     return Tree(records, node_count, ip_version)
 
 
 def walk(tree: Tree) -> Walked:
     """Return every network of *tree*, IPv4 and IPv6; raises ValueError for a tree with a loop.
 
-    Aliases of the IPv4 part and other transition prefixes are left out of the IPv6 runs.
+    Branches at a transition prefix, where databases show IPv4 once more, are not entered; a
+    record that covers such a prefix whole still covers it (see `geo.without_transition`).
     """
     numbers: dict[int, int] = {}
     firsts: list[tuple[int, int]] = []
@@ -136,13 +143,12 @@ def place_from(city: object, asn: object = None) -> Place:
     location = None
     if _is_degrees(latitude, 90) and _is_degrees(longitude, 180):
         location = (float(latitude), float(longitude))  # type: ignore[arg-type]
-    number = _at(asn, "autonomous_system_number")
     country = _code(_at(city, "country", "iso_code"))
     return Place(
         location=location,
         country=country or _code(_at(city, "registered_country", "iso_code")),
         continent=_code(_at(city, "continent", "code")),
-        asn=number if isinstance(number, int) and not isinstance(number, bool) else None,
+        asn=_asn(_at(asn, "autonomous_system_number")),
     )
 
 
@@ -155,8 +161,15 @@ def _at(record: object, *keys: str) -> object:
 
 
 def _is_degrees(value: object, limit: float) -> bool:
-    return isinstance(value, int | float) and abs(value) <= limit
+    # Not isinstance: a bool is an int to Python.  NaN is within no limit.
+    return type(value) in (int, float) and abs(value) <= limit  # type: ignore[arg-type]
+
+
+def _asn(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value <= ASN_MAX else None
 
 
 def _code(value: object) -> str | None:
-    return value.upper() if isinstance(value, str) and len(value) == 2 else None
+    if isinstance(value, str) and len(value) == 2 and value.isascii() and value.isalpha():
+        return value.upper()
+    return None

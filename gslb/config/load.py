@@ -1,0 +1,222 @@
+"""All configuration files of a node → one `Config`, or every complaint there is.
+
+The main file decides whether there is anything to serve: if it, or what only it names, is
+wrong, `load` raises.  A zone that is wrong is left out and stands in `Config.broken`; the
+others are served.
+
+Paths are relative to the file that they stand in.  Told to operators they stay as they were
+written, from the working directory where that is shorter; in the `Config` they are absolute.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gslb.config import zonefile
+from gslb.config.fields import ZONES_MAX
+from gslb.config.mainfile import Main, MainReader
+from gslb.config.nodes import At, Sheet, shown
+from gslb.config.settings import BrokenZone, Config, ServedZone
+from gslb.config.yamlfile import UnreadableError, parse, read_bytes
+from gslb.config.zonefile import ReadZone
+from gslb.errors import Complaint, ConfigError
+
+
+def load(path: Path, *, hostname: str, environ: Mapping[str, str]) -> Config:
+    """Return what the main file *path* and all files that it names say.
+
+    Raises ConfigError, with the complaints about all files, if the main file cannot be used.
+    """
+    sheet = Sheet(str(path))
+    try:
+        top = parse(read_bytes(path), sheet)
+    except UnreadableError as error:
+        if error.problem:
+            sheet.wrong(1, 1, error.problem, error.hint)
+        raise ConfigError(sheet.complaints) from None
+    folder = path.parent
+    reader = MainReader(top, lambda written: _beside(folder, written), environ)
+    main = reader.read()
+    if main is None:
+        raise ConfigError(sheet.complaints)
+    named = _Named(folder)
+    for index, written in enumerate(main.spec.zones):
+        named.add(written, top / "zones" / index)
+    zones = [zonefile.read(zone_path, at, main.known) for zone_path, at in named.zones]
+    if sheet.complaints:
+        raise ConfigError([*sheet.complaints, *(note for z in zones for note in z.complaints)])
+    served, broken = _sorted_out(zones)
+    if not broken:
+        _warn_of_unused(main, top, served)
+    files = {path, *reader.files, *(file for zone in zones for file in zone.files)}
+    return _config(path, main, hostname, served, broken, sheet, zones, files, named.folders)
+
+
+def _config(
+    path: Path,
+    main: Main,
+    hostname: str,
+    served: tuple[ServedZone, ...],
+    broken: tuple[BrokenZone, ...],
+    sheet: Sheet,
+    zones: Iterable[ReadZone],
+    files: Iterable[Path],
+    folders: Iterable[Path],
+) -> Config:
+    spec = main.spec
+    absolute = frozenset(file.absolute() for file in files)
+    warnings = {*sheet.warnings, *(note for zone in zones for note in zone.warnings)}
+    return Config(
+        file=path.absolute(),
+        node=spec.node or hostname,
+        state_dir=_beside(path.parent, spec.state_dir).absolute(),
+        listen_dns=tuple(spec.listen.dns),
+        listen_admin=spec.listen.admin,
+        zones=served,
+        broken=broken,
+        geo_database=main.geo_database,
+        asn_database=main.asn_database,
+        geo_max_moved=spec.geo.max_moved,
+        regions=main.known.regions,
+        monitors=main.known.monitors,
+        explain_to=tuple(spec.explain_to),
+        admin_token=main.admin_token,
+        quorum=main.quorum,
+        max_withdrawal=main.max_withdrawal,
+        warnings=tuple(sorted(warnings)),
+        files=absolute,
+        folders=frozenset(folder.absolute() for folder in folders),
+        hash=_digest(absolute, path.absolute().parent),
+    )
+
+
+@dataclass(slots=True)
+class _Named:
+    """The zone files that the main file names, in its order, each once."""
+
+    folder: Path
+    zones: list[tuple[Path, At]] = field(default_factory=list)
+    folders: set[Path] = field(default_factory=set)
+    _plain: dict[Path, str] = field(default_factory=dict)
+    _seen: set[Path] = field(default_factory=set)
+
+    def add(self, written: str, at: At) -> None:
+        """Add the file, or the files, that *written* names."""
+        if not any(sign in written for sign in "*?["):
+            path = _beside(self.folder, written)
+            if (first := self._plain.get(_identity(path))) is not None:
+                at.wrong(f"{shown(written)} is the same file as {shown(first)}", "keep one")
+                return
+            self._plain[_identity(path)] = written
+            self._add(path, at)
+            return
+        try:
+            matches = sorted(self._matches(written))
+        except (ValueError, NotImplementedError, OSError) as error:
+            hint = "write a glob such as zones/*.yaml"
+            at.wrong(f"{shown(written)} is not a glob: {error}", hint)
+            return
+        if not matches:
+            at.warn(f"{shown(written)} matches no file", "check the spelling of the path")
+        for path in matches:
+            self._add(path, at)
+
+    def _add(self, path: Path, at: At) -> None:
+        if _identity(path) in self._seen:
+            return
+        if len(self.zones) == ZONES_MAX:
+            at.wrong(f"names more than {ZONES_MAX} zones", "serve some of them elsewhere")
+        if len(self.zones) <= ZONES_MAX:
+            self._seen.add(_identity(path))
+            self.zones.append((path, at))
+
+    def _matches(self, written: str) -> Iterator[Path]:
+        pattern = Path(written)
+        base = Path(pattern.anchor) if pattern.is_absolute() else self.folder
+        parts = list(pattern.parts[1:] if pattern.is_absolute() else pattern.parts)
+        while len(parts) > 1 and not any(sign in parts[0] for sign in "*?["):
+            base /= parts.pop(0)
+        self.folders.add(base)
+        for found in base.glob(str(Path(*parts))):
+            if found.is_file():
+                self.folders.add(found.parent)
+                yield _shorter(found)
+
+
+def _sorted_out(
+    zones: Iterable[ReadZone],
+) -> tuple[tuple[ServedZone, ...], tuple[BrokenZone, ...]]:
+    """Return the zones to serve, and those that cannot be; of two with one name, the first."""
+    served: dict[bytes, ReadZone] = {}
+    broken = []
+    for zone in zones:
+        if zone.zone is None:
+            broken.append(zone.broken())
+        elif (first := served.get(zone.apex)) is not None:
+            problem = f"the zone {zone.text} is served from {first.path} already"
+            note = Complaint(*zone.at.place(), problem, "keep one file for a zone")
+            broken.append(zone.broken((note,)))
+        else:
+            served[zone.apex] = zone
+    return tuple(zone.served() for zone in served.values()), tuple(broken)
+
+
+def _warn_of_unused(main: Main, top: At, served: Iterable[ServedZone]) -> None:
+    services = [service for zone in served for service in zone.services]
+    pools = [pool for service in services for pool in service.pools]
+    members = [member for pool in pools for member in pool.members]
+    proxies = [proxy for region in main.known.regions.values() for proxy in region.proxies]
+    monitors = {m.subject.monitor for m in (*members, *proxies) if m.subject is not None}
+    for name in main.spec.monitors.keys() - monitors:
+        hint = "name it as the monitor of a service, or remove it"
+        (top / "monitors" / name).warn("no member is probed by this monitor", hint, on_key=True)
+    for name in main.spec.regions.keys() - {pool.region for pool in pools}:
+        hint = "give a service a pool there, or remove it"
+        (top / "regions" / name).warn("no service has a pool in this region", hint, on_key=True)
+
+
+def _beside(folder: Path, written: str) -> Path:
+    """Return a path that is written in a file of *folder*."""
+    return _shorter(folder / written)
+
+
+def _shorter(path: Path) -> Path:
+    try:
+        relative = os.path.relpath(path)
+    except (OSError, ValueError):
+        return path
+    return Path(relative) if len(relative) < len(str(path)) else path
+
+
+def _identity(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return path.absolute()
+
+
+def _digest(files: Iterable[Path], folder: Path) -> str:
+    """Return a digest of the files' contents, each with its path from *folder*.
+
+    Two nodes with the same files beside their main files have the same digest.
+    """
+    whole = hashlib.sha256()
+    for path in sorted(files):
+        where = os.path.relpath(path, folder).encode("utf-8", "surrogateescape")
+        whole.update(len(where).to_bytes(4, "big") + where + _digest_of(path))
+    return whole.hexdigest()
+
+
+def _digest_of(path: Path) -> bytes:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return b""
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:
+        return b""

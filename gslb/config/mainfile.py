@@ -1,0 +1,228 @@
+"""The main file's tree → what it settles, and what the zones may name.
+
+A part that is wrong is noted on the file's sheet and left out, so that everything else, the
+zones too, can be checked in the same run.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+from pathlib import Path
+
+from gslb.config import mmdb, scalars
+from gslb.config.known import Known
+from gslb.config.mainkeys import MainFile, MonitorSpec, ProxySpec, RegionSpec
+from gslb.config.nodes import At, shown
+from gslb.config.reading import read_model
+from gslb.config.scalars import ScalarError
+from gslb.config.yamlfile import UnreadableError, read_bytes
+from gslb.model import Expect, Member, Monitor, Quorum, Region, SafetyCatch, Subject
+
+PORTS = {"http": 80, "https": 443}
+PROXY_PORT = 80
+HTTP_KEYS = ("path", "host", "expect", "verify", "ca")
+
+
+@dataclass(slots=True)
+class MainReader:
+    """Reads one main file; `beside` turns a path written there into one from here."""
+
+    top: At
+    beside: Callable[[str], Path]
+    environ: Mapping[str, str]
+    files: set[Path] = field(default_factory=set)
+
+    def read(self) -> Main | None:
+        """Return what the file settles, or None if nothing in it can be read."""
+        region_names, monitor_names = self._names("regions"), self._names("monitors")
+        spec = read_model(MainFile, self.top)
+        if spec is None:
+            return None
+        if not spec.zones and not (self.top / "zones").spoiled:
+            hint = "name the zones' files: zones: [zones/example.com.yaml]"
+            (self.top / "zones").wrong("names no zone", hint)
+        monitors = {
+            name: self._monitor(name, monitor, self.top / "monitors" / name)
+            for name, monitor in spec.monitors.items()
+        }
+        known = Known(
+            main_file=self.top.sheet.file,
+            regions={},
+            monitors=monitors,
+            region_names=region_names,
+            monitor_names=monitor_names,
+            has_places=spec.geo.database is not None or (self.top / "geo").spoiled,
+            has_asns=spec.geo.asn_database is not None or (self.top / "geo").spoiled,
+        )
+        regions = {
+            name: self._region(name, region, known, self.top / "regions" / name, monitors)
+            for name, region in spec.regions.items()
+            if not (self.top / "regions" / name / "location").spoiled
+        }
+        self._check_listen(spec)
+        geo = self.top / "geo"
+        return Main(
+            spec=spec,
+            known=replace(known, regions=regions),
+            geo_database=self._mmdb(spec.geo.database, mmdb.PLACES, geo / "database"),
+            asn_database=self._mmdb(spec.geo.asn_database, mmdb.ASNS, geo / "asn_database"),
+            admin_token=self._token(spec),
+            quorum=Quorum(*spec.vantages.quorum, spec.vantages.expiry),
+            max_withdrawal=(
+                SafetyCatch(spec.max_withdrawal.share, spec.max_withdrawal.for_)
+                if spec.max_withdrawal
+                else None
+            ),
+        )
+
+    def _names(self, key: str) -> frozenset[str] | None:
+        """Return the names declared under *key*, right or wrong; None if that is no map."""
+        node = self.top.node.child(key)
+        if node is None or node.value is None:
+            return frozenset()
+        return frozenset(map(str, node.value)) if isinstance(node.value, dict) else None
+
+    def _monitor(self, name: str, spec: MonitorSpec, at: At) -> Monitor:
+        if spec.type == "tcp":
+            if spec.port is None and not (at / "port").spoiled:
+                (at / "port").wrong("is missing", "a tcp monitor needs a port, such as 5432")
+            for key in HTTP_KEYS:
+                if at.has(key):
+                    hint = "remove it, or write `type: http` or `type: https`"
+                    (at / key).wrong(f"a tcp monitor has no `{key}`", hint, on_key=True)
+        json = spec.expect.json_ or {}
+        return Monitor(
+            name=name,
+            type=spec.type,
+            port=spec.port or PORTS.get(spec.type, 80),
+            path=spec.path,
+            host=spec.host,
+            interval_s=spec.interval,
+            timeout_s=spec.timeout,
+            fall=spec.fall,
+            rise=spec.rise,
+            recheck_s=spec.recheck,
+            expect=Expect(tuple(spec.expect.status), spec.expect.body, tuple(json.items())),
+            verify=spec.verify,
+            ca_file=self._ca_file(spec.ca, at / "ca"),
+        )
+
+    def _ca_file(self, written: str | None, at: At) -> str | None:
+        if written is None:
+            return None
+        path = self._named(written)
+        try:
+            read_bytes(path)
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+        except UnreadableError as error:
+            at.wrong(f"{path} {error.problem}", error.hint)
+        except (ssl.SSLError, OSError, ValueError):
+            at.wrong(f"{path} holds no certificates", "name a file of certificates in PEM")
+        return str(path.absolute())
+
+    def _region(
+        self, name: str, spec: RegionSpec, known: Known, at: At, monitors: dict[str, Monitor]
+    ) -> Region:
+        proxies: dict[object, Member] = {}
+        for index, proxy in enumerate(spec.proxies):
+            here = at / "proxies" / index
+            if proxy.address in proxies:
+                (here / "address").wrong(
+                    f"{proxy.address} is a proxy of this region already", "list it once"
+                )
+            proxies[proxy.address] = _proxy(name, proxy, known, here, monitors)
+        return Region(name, spec.location, tuple(proxies.values()))
+
+    def _check_listen(self, spec: MainFile) -> None:
+        listen = self.top / "listen"
+        seen = set()
+        for index, endpoint in enumerate(spec.listen.dns):
+            if endpoint.port and endpoint in seen:
+                (listen / "dns" / index).wrong(f"{endpoint} is listed twice", "keep one of them")
+            seen.add(endpoint)
+        admin, token = spec.listen.admin, self.top / "admin_token"
+        no_token = spec.admin_token is None and not token.spoiled
+        if no_token and not ip_address(admin.host).is_loopback:
+            hint = "write an admin_token, or bind to 127.0.0.1 or [::1]"
+            problem = f"{admin} is not on loopback, and there is no admin_token"
+            (listen / "admin").wrong(problem, hint)
+
+    def _token(self, spec: MainFile) -> str | None:
+        token, at = spec.admin_token, self.top / "admin_token"
+        if token is None or token.text is not None:
+            return token.text if token else None
+        if token.env is not None:
+            at, found, source = at / "env", self.environ.get(token.env), token.env
+            if found is None:
+                hint = "set it before gslb starts, or write {file: PATH}"
+                at.wrong(f"there is no environment variable {shown(token.env)}", hint)
+                return None
+        elif token.file is not None:
+            at, path = at / "file", self._named(token.file)
+            source = str(path)
+            try:
+                found = read_bytes(path).decode("utf-8-sig", "replace").strip()
+            except UnreadableError as error:
+                at.wrong(f"{path} {error.problem}", error.hint)
+                return None
+        else:
+            at.wrong("names no token", "write either {file: PATH} or {env: NAME}")
+            return None
+        try:
+            return scalars.token(found)
+        except ScalarError as error:
+            at.wrong(f"what {source} holds {error.problem}", error.hint)
+            return None
+
+    def _mmdb(self, written: str | None, wanted: str, at: At) -> Path | None:
+        if written is None:
+            return None
+        path = self._named(written)
+        problem = mmdb.check(path, wanted)
+        if problem is not None:
+            hint = "name an MMDB file such as GeoLite2-City, GeoIP2 or DB-IP"
+            if wanted == mmdb.ASNS:
+                hint = "name an MMDB file such as GeoLite2-ASN"
+            at.wrong(f"{path} {problem}", hint)
+        return path.absolute()
+
+    def _named(self, written: str) -> Path:
+        path = self.beside(written)
+        self.files.add(path)
+        return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Main:
+    """What the main file settles.
+
+    A region whose location is wrong is left out, so that nothing is said about its absence.
+    """
+
+    spec: MainFile
+    known: Known
+    geo_database: Path | None
+    asn_database: Path | None
+    admin_token: str | None
+    quorum: Quorum
+    max_withdrawal: SafetyCatch | None
+
+
+def _proxy(
+    region: str, spec: ProxySpec, known: Known, at: At, monitors: dict[str, Monitor]
+) -> Member:
+    """Return a proxy as a member; a port that is probed over TCP gets its monitor here."""
+    if spec.monitor is None:
+        port = spec.port or PROXY_PORT
+        rule = Monitor(name=f"tcp:{port}", type="tcp", port=port)
+        monitors.setdefault(rule.name, rule)
+    else:
+        known.check_monitor(spec.monitor, at / "monitor")
+        if (found := monitors.get(spec.monitor)) is None:
+            return Member(spec.address)
+        rule, port = found, spec.port or found.port
+    address = str(spec.address)
+    return Member(spec.address, 1, Subject(address, (address, port), rule.name, region))

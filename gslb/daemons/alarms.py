@@ -1,0 +1,42 @@
+"""What is shouted about while it lasts: services that some clients get in an unusual way."""
+
+from __future__ import annotations
+
+from gslb.daemons.events import Events
+from gslb.routing.climb import Way
+from gslb.routing.snapshot import Entry, Snapshot
+
+_LOUD = (Way.PROXIES, Way.FAIL_OPEN, Way.NODATA, Way.SERVFAIL)
+ALL_DRAINED = "all_drained"
+
+
+class Alarms:
+    """Compares each snapshot with the one before, and announces what begins and what ends."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self.current: frozenset[tuple[str, str]] = frozenset()
+
+    def look_at(self, snapshot: Snapshot) -> None:
+        """Announce what is new in *snapshot*, and what is over."""
+        now = frozenset(
+            (entry.service.text, kind)
+            for entry in snapshot.entries.values()
+            for kind in _kinds(entry)
+        )
+        for service, kind in sorted(now - self.current):
+            self._events.announce("alarm", service=service, alarm=kind)
+        for service, kind in sorted(self.current - now):
+            self._events.announce("alarm_over", service=service, alarm=kind)
+        self.current = now
+
+
+def _kinds(entry: Entry) -> set[str]:
+    found = set()
+    for choices in entry.choices.values():
+        for choice in choices:
+            if choice.climb.all_drained:
+                found.add(ALL_DRAINED)
+            if choice.way in _LOUD and choice.climb.rungs:
+                found.add(choice.way.value)
+    return found

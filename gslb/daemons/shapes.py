@@ -1,0 +1,223 @@
+"""What the admin API says, as plain values ready for JSON (the shapes in docs/reference.md).
+
+`verdict`, `reason`, `since` and `votes` are what was measured; `forced` is an operator's
+word beside it; `lives` is what the served snapshot makes of both,
+and `held` that the safety catch keeps it so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from gslb import __version__
+from gslb.config.settings import Config, Endpoint
+from gslb.daemons.controller import Controller
+from gslb.daemons.events import show_time
+from gslb.errors import Complaint
+from gslb.health.belief import Forced, forced_at
+from gslb.health.verdict import Record, Verdict
+from gslb.model import Member, Pool, Service
+from gslb.routing.snapshot import members_of
+
+Shape = dict[str, object]
+
+
+def members_shape(controller: Controller, now_s: float) -> Shape:
+    """Return every member of every service, the proxies of every region, and all words."""
+    snapshot = controller.snapshot
+    held = controller.held.members
+    members = []
+    for service in controller.config.services():
+        entry = snapshot.entries[service.name]
+        # Beliefs stand in the order of the members; those of proxies follow.
+        for (pool, member), belief in zip(_placed(service), entry.rests_on, strict=False):
+            shape = _member(controller, member, now_s)
+            shape["service"] = service.text
+            shape["region"] = pool.region
+            shape["pool_weight"] = pool.weight
+            shape["forced"] = forced_shape(controller.forced_of(service, member))
+            shape["lives"] = belief.lives
+            shape["held"] = bool(held) and (service.name, member) in held
+            members.append(shape)
+    return {
+        "generation": snapshot.generation,
+        "members": members,
+        "proxies": list(_proxies(controller, now_s)),
+        "forced": [
+            {"address": address, "service": service or None, **_word(forced)}
+            for (address, service), forced in controller.forced.items()
+            if forced_at(forced, now_s) is not None
+        ],
+    }
+
+
+def _placed(service: Service) -> list[tuple[Pool, Member]]:
+    return [(pool, member) for pool in service.pools for member in pool.members]
+
+
+def _proxies(controller: Controller, now_s: float) -> Iterator[Shape]:
+    for region in controller.config.regions.values():
+        for proxy in region.proxies:
+            forced = controller.forced.get((str(proxy.address), ""))
+            shape = _member(controller, proxy, now_s)
+            shape["service"] = None
+            shape["region"] = region.name
+            shape["forced"] = None if forced_at(forced, now_s) is None else forced_shape(forced)
+            yield shape
+
+
+def _member(controller: Controller, member: Member, now_s: float) -> Shape:
+    """Return what is known of a member or proxy wherever it stands."""
+    record = controller.record_of(member)
+    subject = member.subject
+    return {
+        "address": str(member.address),
+        "service": None,
+        "region": None,
+        "weight": member.weight,
+        "verdict": record.verdict.value,
+        "reason": record.reason,
+        "since": show_time(record.since_s) if record.since_s else None,
+        "forced": None,
+        "votes": _votes(controller.config, record, now_s),
+        "monitor": None if subject is None else subject.monitor,
+        "probe": None if subject is None else str(Endpoint(*subject.target)),
+        "last_result": record.last_reason or None,
+    }
+
+
+def _votes(config: Config, record: Record, now_s: float) -> list[Shape]:
+    at_s = _probed_at_s(record)
+    if at_s is None:
+        return []
+    age_s = round(max(0.0, now_s - at_s), 3)
+    return [{"vantage": config.node, "verdict": record.verdict.value, "age_s": age_s}]
+
+
+def _probed_at_s(record: Record) -> float | None:
+    if record.last_started_s is None:
+        return None
+    return record.last_started_s + record.last_took_s
+
+
+def forced_shape(forced: Forced | None) -> Shape | None:
+    """Return an operator's word, or None where none holds."""
+    return None if forced is None else _word(forced)
+
+
+def _word(forced: Forced) -> Shape:
+    return {
+        "word": forced.word.value,
+        "until": None if forced.until_s is None else show_time(forced.until_s),
+        "reason": forced.reason,
+        "by": forced.by,
+    }
+
+
+def status_shape(
+    controller: Controller, admin: Endpoint | None, started_s: float, now_s: float
+) -> Shape:
+    """Return how the node is: what it serves, what it holds back, what went wrong."""
+    config, snapshot, held = controller.config, controller.snapshot, controller.held
+    return {
+        "node": config.node,
+        "version": __version__,
+        "engine": "python",
+        "generation": snapshot.generation,
+        "config_hash": config.hash,
+        "snapshot_age_s": round(max(0.0, now_s - snapshot.made_s), 3),
+        "uptime_s": round(max(0.0, now_s - started_s), 3),
+        "settled": controller.is_settled,
+        "restored": snapshot.stale,
+        "held": {
+            "members": len(held.members),
+            "since": None if held.since_s is None else show_time(held.since_s),
+        },
+        "counts": _counts(controller),
+        "zones": zones_shape(controller),
+        "reloads": {
+            "ok": controller.reloads.ok,
+            "failed": controller.reloads.failed,
+            "last_error": controller.reloads.last_error,
+        },
+        "vantages": [{"vantage": config.node, "age_s": _silence_s(controller, now_s)}],
+        "listen": {
+            "dns": [str(endpoint) for endpoint in config.listen_dns],
+            "admin": None if admin is None else str(admin),
+        },
+    }
+
+
+def _counts(controller: Controller) -> Shape:
+    services = controller.config.services()
+    verdicts: Counter[Verdict] = Counter()
+    forced = 0
+    for service in services:
+        for _, member in _placed(service):
+            verdicts[controller.record_of(member).verdict] += 1
+            forced += bool(controller.forced) and controller.forced_of(service, member) is not None
+    return {
+        "services": len(services),
+        "members": verdicts.total(),
+        **{verdict.value: verdicts[verdict] for verdict in Verdict},
+        "forced": forced,
+    }
+
+
+def zones_shape(controller: Controller) -> list[Shape]:
+    """Return the zones, those that are broken or served in an older version with their error."""
+    kept = {zone.text: _text(zone.complaints) for zone in controller.kept_zones}
+    served: Iterable[Shape] = (
+        {
+            "zone": zone.text,
+            "state": "served",
+            "error": kept.get(zone.text),
+            "services": len(zone.services),
+        }
+        for zone in controller.config.zones
+    )
+    broken: Iterable[Shape] = (
+        {"zone": zone.text, "state": "broken", "error": _text(zone.complaints), "services": 0}
+        for zone in controller.config.broken
+    )
+    return list(chain(served, broken))
+
+
+def _text(complaints: Iterable[Complaint]) -> str:
+    return "\n".join(str(complaint) for complaint in complaints)
+
+
+def _silence_s(controller: Controller, now_s: float) -> float | None:
+    """Return the seconds since the newest result of the node's own prober."""
+    records = (
+        controller.record_of(member)
+        for service in controller.config.services()
+        for _, member in _placed(service)
+    )
+    times = [at_s for record in records if (at_s := _probed_at_s(record)) is not None]
+    return round(max(0.0, now_s - max(times)), 3) if times else None
+
+
+def ready_shape(controller: Controller) -> Shape:
+    """Return whether the node trusts what it serves, and what it waits for if it does not."""
+    ready = controller.is_settled
+    shape: Shape = {
+        "ready": ready,
+        "generation": controller.snapshot.generation,
+        "restored": controller.snapshot.stale,
+        "zones_with_errors": [zone for zone in zones_shape(controller) if zone["error"]],
+    }
+    if not ready:
+        probed = {
+            member.subject: controller.record_of(member).last_started_s is not None
+            for service in controller.config.services()
+            for member in members_of(service, controller.config.regions)
+            if member.subject is not None
+        }
+        waiting = len(probed) - sum(probed.values())
+        shape["waiting_for"] = waiting
+        shape["error"] = f"{waiting} of {len(probed)} subjects of probes have no first result yet"
+        shape["hint"] = "wait for them, or for the grace period: the longest interval + timeout"
+    return shape

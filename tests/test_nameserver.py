@@ -1,0 +1,267 @@
+"""The nameserver over real sockets: UDP, TCP, their limits, and what an error costs."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import dns.flags
+import dns.message
+import dns.rcode
+import pytest
+
+from gslb.config.settings import Endpoint
+from gslb.daemons.counters import Counters
+from gslb.daemons.nameserver import Limits, Nameserver, Responder
+from gslb.routing.snapshot import Snapshot
+from tests.world import plan, pool, service, snapshot
+
+WWW = plan(
+    service(pool("us", "192.0.2.1")),
+    records=[("big", "TXT", " ".join(f'"{"x" * 250}"' for _ in range(8)))],
+)
+
+
+@asynccontextmanager
+async def serving(
+    host: str = "127.0.0.1",
+    limits: Limits | None = None,
+    current: Callable[[], Snapshot] | None = None,
+) -> AsyncIterator[tuple[Nameserver, Counters]]:
+    snap = snapshot(WWW)
+    counters = Counters()
+    responder = Responder(current or (lambda: snap), lambda: 0.0, counters)
+    server = Nameserver(responder, counters, limits)
+    await server.listen([Endpoint(host, 0)])
+    try:
+        yield server, counters
+    finally:
+        await server.close(0.1)
+
+
+def query(qname: str = "www.example.com", rdtype: str = "A", **keys: object) -> bytes:
+    return dns.message.make_query(qname, rdtype, **keys).to_wire()
+
+
+async def udp(endpoint: Endpoint, *wires: bytes, to: str | None = None) -> list[tuple[bytes, str]]:
+    """Send datagrams and return as many responses, each with the address it came from."""
+    loop = asyncio.get_running_loop()
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        for wire in wires:
+            await loop.sock_sendto(sock, wire, (to or endpoint.host, endpoint.port))
+        got = []
+        async with asyncio.timeout(10):
+            for _ in wires:
+                wire, peer = await loop.sock_recvfrom(sock, 65535)
+                got.append((wire, peer[0]))
+        return got
+
+
+def framed(wire: bytes) -> bytes:
+    return struct.pack(">H", len(wire)) + wire
+
+
+async def read_frame(reader: asyncio.StreamReader) -> bytes:
+    async with asyncio.timeout(10):
+        (length,) = struct.unpack(">H", await reader.readexactly(2))
+        return await reader.readexactly(length)
+
+
+async def test_a_query_over_udp_is_answered():
+    async with serving() as (server, counters):
+        ((wire, _),) = await udp(server.endpoints[0], query())
+
+    response = dns.message.from_wire(wire)
+    assert response.answer[0].to_text() == "www.example.com. 30 IN A 192.0.2.1"
+    assert counters.queries["udp", 1, 0] == 1
+    assert counters.answers["www.example.com", "rung"] == 1
+
+
+async def test_ipv6_is_served():
+    async with serving("::1") as (server, _):
+        ((wire, _),) = await udp(server.endpoints[0], query())
+
+    assert dns.message.from_wire(wire).rcode() == dns.rcode.NOERROR
+
+
+@pytest.mark.parametrize("asked", ["127.0.0.1", "127.0.0.7", "127.9.9.9"])
+async def test_a_wildcard_socket_answers_from_the_address_that_was_asked(asked):
+    async with serving("0.0.0.0") as (server, _):  # noqa: S104
+        ((_, came_from),) = await udp(server.endpoints[0], query(), to=asked)
+
+    assert came_from == asked
+
+
+async def test_an_ipv6_wildcard_answers_from_the_address_that_was_asked():
+    async with serving("::") as (server, _):
+        ((_, came_from),) = await udp(server.endpoints[0], query(), to="::1")
+
+    assert came_from == "::1"
+
+
+async def test_garbage_costs_only_itself():
+    async with serving() as (server, counters):
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
+            at = (server.endpoints[0].host, server.endpoints[0].port)
+            for wire in (b"", b"x", b"\0" * 11, b"\xff" * 40):
+                await loop.sock_sendto(sock, wire, at)
+        ((wire, _),) = await udp(server.endpoints[0], query())
+
+    assert dns.message.from_wire(wire).rcode() == dns.rcode.NOERROR
+    assert counters.events["gslb_dropped_datagrams"] == 4
+
+
+async def test_an_error_of_ours_is_a_servfail_for_that_query_alone(caplog):
+    answers = iter([None, snapshot(WWW)])
+
+    async with serving(current=lambda: next(answers)) as (server, counters):
+        ((broken, _),) = await udp(server.endpoints[0], query())
+        ((good, _),) = await udp(server.endpoints[0], query())
+
+    assert dns.message.from_wire(broken).rcode() == dns.rcode.SERVFAIL
+    assert dns.message.from_wire(good).rcode() == dns.rcode.NOERROR
+    assert counters.events["gslb_errors"] == 1
+
+
+async def test_what_does_not_fit_into_udp_is_truncated_and_whole_over_tcp():
+    async with serving() as (server, _):
+        endpoint = server.endpoints[0]
+        ((wire, _),) = await udp(endpoint, query("big.example.com", "TXT", use_edns=0, payload=4096))
+        reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+        writer.write(framed(query("big.example.com", "TXT")))
+        whole = await read_frame(reader)
+        writer.close()
+
+    assert len(wire) <= 1232
+    assert dns.message.from_wire(wire).flags & dns.flags.TC
+    response = dns.message.from_wire(whole)
+    assert not response.flags & dns.flags.TC
+    assert len(response.answer) == 1
+
+
+async def test_many_queries_on_one_connection_are_answered_in_their_order():
+    async with serving() as (server, _):
+        endpoint = server.endpoints[0]
+        reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+        wires = [query(f"n{number}.example.com") for number in range(50)]
+        writer.write(b"".join(map(framed, wires)))
+        ids = [(await read_frame(reader))[:2] for _ in wires]
+        writer.close()
+
+    assert ids == [wire[:2] for wire in wires]
+
+
+async def test_a_frame_in_pieces_is_answered():
+    async with serving() as (server, _):
+        endpoint = server.endpoints[0]
+        reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+        for octet in framed(query()):
+            writer.write(bytes((octet,)))
+            await writer.drain()
+        wire = await read_frame(reader)
+        writer.close()
+
+    assert dns.message.from_wire(wire).rcode() == dns.rcode.NOERROR
+
+
+async def test_a_half_closed_client_is_answered():
+    async with serving() as (server, _):
+        endpoint = server.endpoints[0]
+        reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+        writer.write(framed(query()))
+        writer.write_eof()
+        wire = await read_frame(reader)
+        writer.close()
+
+    assert dns.message.from_wire(wire).rcode() == dns.rcode.NOERROR
+
+
+async def test_an_idle_client_is_let_go_and_blocks_nobody():
+    async with serving(limits=Limits(idle_s=0.05)) as (server, _):
+        endpoint = server.endpoints[0]
+        idle, idle_writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+        idle_writer.write(b"\x00")
+        reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+        writer.write(framed(query()))
+        answered = await read_frame(reader)
+        async with asyncio.timeout(10):
+            ended = await _until_closed(idle)
+        writer.close()
+        idle_writer.close()
+
+    assert dns.message.from_wire(answered).rcode() == dns.rcode.NOERROR
+    assert ended
+
+
+async def _until_closed(reader: asyncio.StreamReader) -> bool:
+    try:
+        return await reader.read() == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize(
+    "limits", [Limits(connections_max=2), Limits(connections_per_client_max=2)]
+)
+async def test_connections_beyond_a_limit_are_closed_at_once(limits):
+    async with serving(limits=limits) as (server, counters):
+        endpoint = server.endpoints[0]
+        kept = []
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+            writer.write(framed(query()))
+            await read_frame(reader)
+            kept.append(writer)
+        reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+        async with asyncio.timeout(10):
+            ended = await _until_closed(reader)
+        for each in (*kept, writer):
+            each.close()
+
+    assert ended
+    assert counters.events["gslb_refused_connections"] == 1
+
+
+async def test_a_client_that_goes_away_leaves_its_place_to_the_next():
+    async with serving(limits=Limits(connections_max=1)) as (server, _):
+        endpoint = server.endpoints[0]
+        for _ in range(5):
+            reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+            writer.write(framed(query()))
+            await read_frame(reader)
+            writer.close()
+            await writer.wait_closed()
+            async with asyncio.timeout(10):
+                while server.connections:
+                    await asyncio.sleep(0)
+
+
+async def test_an_address_that_is_taken_is_an_error_and_leaves_nothing_bound():
+    async with serving() as (server, counters):
+        taken = server.endpoints[0]
+        other = Nameserver(Responder(lambda: snapshot(WWW), lambda: 0.0, counters), counters)
+
+        with pytest.raises(OSError, match="in use"):
+            await other.listen([Endpoint("127.0.0.1", 0), taken])
+
+        assert other.endpoints == ()
+
+
+async def test_a_tcp_client_that_asks_is_told_how_long_it_may_idle():
+    async with serving(limits=Limits(idle_s=7.0)) as (server, _):
+        endpoint = server.endpoints[0]
+        reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+        options = [dns.edns.GenericOption(11, b"")]
+        writer.write(framed(query(use_edns=0, options=options)))
+        wire = await read_frame(reader)
+        writer.close()
+
+    (option,) = dns.message.from_wire(wire).options
+    assert option.to_generic().data == (70).to_bytes(2, "big")
