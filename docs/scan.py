@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 def events() -> str:
     """Return every kind of event that is logged and streamed, with its fields."""
     found: dict[str, set[str]] = {}
-    for call in _calls("announce"):
+    for call in calls("announce"):
         kind = call.args[0]
         assert isinstance(kind, ast.Constant), "events have names that can be found with grep"
         found.setdefault(str(kind.value), set()).update(each.arg or "" for each in call.keywords)
@@ -37,7 +37,8 @@ def events() -> str:
     )
 
 
-def _calls(method: str) -> Iterator[ast.Call]:
+def calls(method: str) -> Iterator[ast.Call]:
+    """Yield every call of a method of that name in the program."""
     for path in sorted((ROOT / "gslb").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if (

@@ -8,6 +8,7 @@ The captions are the first lines of the docstrings; a test holds the page to the
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -22,14 +23,19 @@ def tree() -> str:
     """Return the tree: each room, and in it each module with its caption."""
     package = ROOT / "gslb"
     lines = [_line("gslb/", package / "__init__.py")]
-    for path in sorted((p for p in package.iterdir() if _is_code(p)), key=_place):
+    for path, branch in _branches(sorted(filter(_is_code, package.iterdir()), key=_place)):
         if path.is_file():
-            lines.append(_line(f"├── {path.name}", path))
+            lines.append(_line(f"{branch} {path.name}", path))
             continue
-        lines.append(_line(f"├── {path.name}/", path / "__init__.py"))
+        lines.append(_line(f"{branch} {path.name}/", path / "__init__.py"))
         modules = sorted(each for each in path.glob("*.py") if each.name != "__init__.py")
-        lines += [_line(f"│   ├── {module.name}", module) for module in modules]
+        lines += [_line(f"│   {inner} {each.name}", each) for each, inner in _branches(modules)]
     return "\n".join(lines) + "\n"
+
+
+def _branches(paths: list[Path]) -> Iterator[tuple[Path, str]]:
+    for number, path in enumerate(paths, 1):
+        yield path, "└──" if number == len(paths) else "├──"
 
 
 def page_with_tree(text: str) -> str:

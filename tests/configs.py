@@ -6,6 +6,8 @@ from gslb.config.load import load
 from gslb.config.settings import Config
 from gslb.errors import Complaint, ConfigError
 
+DATA = Path(__file__).parent.parent / "data"
+
 MARK = "«"
 
 MAIN = """\
@@ -33,6 +35,65 @@ $TTL 300
 ns1 A 192.0.2.53
 text TXT "static"
 """
+
+FULL_MAIN = f"""\
+node: ns1.example.net
+state_dir: var
+listen:
+  dns: ["127.0.0.1:5353", "[::1]:5353"]
+  admin: 127.0.0.1:8053
+zones: [zones/*.yaml]
+geo:
+  database: {DATA}/demo.mmdb
+  asn_database: null
+regions:
+  us-east:  {{location: [39.04, -77.49]}}
+  eu-west:  {{location: [53.34, -6.26], proxies: [127.2.0.100]}}
+  ap-south: {{location: [1.35, 103.82]}}
+monitors:
+  web:
+    type: http
+    port: 80
+    path: /healthz
+    host: null
+    interval: 5s
+    timeout: 2s
+    fall: 3
+    rise: 2
+    recheck: 1s
+    expect: {{status: [200-399], body: null, json: null}}
+    verify: true
+explain_to: [127.0.0.0/8, "::1"]
+admin_token: null
+vantages:
+  quorum: majority
+  expiry: 20s
+"""
+
+FULL_ZONE = """\
+zone: example.com
+file: example.com.zone
+services:
+  www:
+    ttl: 30s
+    ttl_min: 5s
+    monitor: web
+    route: nearest
+    answers: 1
+    pools:
+      us-east: [127.1.0.1, 127.1.0.2]
+      eu-west:
+        weight: 70
+        members:
+          - {address: 127.2.0.1, weight: 3}
+          - {address: 127.2.0.2, weight: 1, probe: "127.2.0.2:8080"}
+"""
+
+FULL = {
+    "gslb.yaml": FULL_MAIN,
+    "zones/example.com.yaml": FULL_ZONE,
+    "zones/example.com.zone": MASTER,
+}
 
 
 class Folder:

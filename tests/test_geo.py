@@ -26,7 +26,6 @@ from gslb.daemons.database import Cache, open_atlas
 from gslb.model import NOWHERE, Fact, Fence, Latency, Listed, Nearest, Order, Place, Weighted
 from gslb.routing.geo import (
     BLANK,
-    Atlas,
     MapKey,
     as_looked_up,
     client_of,
@@ -36,7 +35,7 @@ from gslb.routing.geo import (
     without_transition,
 )
 from gslb.routing.route import Client, prepare, subnets_of
-from gslb.routing.runs import from_prefixes, uniform
+from gslb.routing.runs import from_prefixes
 
 UK = Place(LONDON, "GB", "EU")
 US = Place(NEW_YORK, "US", "NA")
@@ -192,6 +191,14 @@ def test_subnets_go_by_the_longest_and_count_where_the_database_says_nothing():
     assert found(geo_map, "10.1.2.3") == (("us", "ap=eu"), 16)
     assert found(geo_map, "10.128.0.0") == (("eu", "ap=us"), 9)
     assert found(geo_map, "2002:a00::") == (("ap", "eu=us"), 16)
+
+
+def test_a_subnet_of_one_step_does_not_hide_a_shorter_one_of_another():
+    steps = (to_subnets({"10.0.0.0/8": ["eu"]}), to_subnets({"10.1.0.0/16": ["us"]}))
+    geo_map = compiled({}, steps)
+
+    assert found(geo_map, "10.1.2.3") == (("eu", "us", "ap"), 16)
+    assert found(geo_map, "10.2.2.3") == (("eu", "ap=us"), 15)
 
 
 def test_a_subnet_of_all_addresses_covers_everyone():
@@ -369,14 +376,6 @@ def test_nothing_moves_by_ipv4_alone_ceasing_to_be_uniform_within_ipv6():
 
     assert moved_between(before, after) == 1.0
     assert moved_between({**before, "192.0.2.0/25": UK}, after) == pytest.approx(0.5)
-
-
-def test_a_mapped_part_that_an_atlas_knows_counts_as_unmoved_while_ipv4_stands_in():
-    whole = Atlas(atlas({"192.0.2.0/24": UK}).ipv4, uniform(128, 1), (NOWHERE, UK))
-    geo_map = compile_map(MapKey(BY_PLACE, ("ap", "eu", "us")), whole, WORLD)
-
-    assert geo_map.via_ipv4 is not None
-    assert moved(geo_map, geo_map, whole, whole) == 0.0
 
 
 @given(known, known, routes)

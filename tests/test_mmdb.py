@@ -272,10 +272,10 @@ def braid(levels, unreached, ip_version=4):
 
 
 def test_a_tree_that_meets_its_nodes_too_often_is_refused():
-    # Five levels are met 63 times, and 8 visits are allowed for each node and 8 more.
-    assert list(walk(braid(5, 2)).ipv4) == [(0, 0)]
+    # Six levels make 127 visits; fewer than 8 for each node, and 8 more, are allowed.
+    assert list(walk(braid(6, 9)).ipv4) == [(0, 0)]
     with pytest.raises(ValueError, match="over and over"):
-        walk(braid(5, 1))
+        walk(braid(6, 8))
 
 
 @each_version

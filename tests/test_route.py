@@ -321,12 +321,12 @@ def test_latency_goes_by_the_most_specific_key_that_measures_a_region(keyed, cli
 def test_each_kind_of_latency_key_hides_the_ones_behind_it():
     client = Client(Place(country="DE", asn=64500), (NET_24, NET_8))
     keys = (NET_24, NET_8, "DE", 64500, "*")  # most specific first
-    rows = {(key, "a"): float(place) for place, key in enumerate(keys)}
+    rows = {key: {"a": float(place)} for place, key in enumerate(keys)}
 
     told = []
     for key in keys:
         told.append(measured_ms(rows, "ab", client))
-        del rows[key, "a"]
+        del rows[key]
 
     assert told == [{"a": 0.0}, {"a": 1.0}, {"a": 2.0}, {"a": 3.0}, {"a": 4.0}]
     assert measured_ms(rows, "ab", client) == {}

@@ -184,9 +184,9 @@ def test_as_deep_as_the_limit_is_fine():
 
 
 def test_an_alias_bomb_ends_at_the_limit_of_values():
-    lines = ["a0: &a0 [x]"]
-    for level in range(1, 30):
-        lines.append(f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]")
+    aliases = [", ".join([f"*a{level}"] * 10) for level in range(30)]
+    levels = [f"a{level}: &a{level} [{aliases[level - 1]}]" for level in range(1, 30)]
+    lines = ["a0: &a0 [x]", *levels]
 
     data, notes = read("\n".join(lines), nodes_max=1000)
 

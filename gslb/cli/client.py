@@ -19,7 +19,7 @@ from gslb.errors import GslbError
 
 ADMIN = "http://127.0.0.1:8053"
 TIMEOUT_S = 10.0
-RESPONSE_MAX_BYTES = 256 * 2**20
+RESPONSE_MAX_BYTES = 64 * 2**20
 
 _START_HINT = "is the node running there? `listen: {admin: …}` says where; give it with --admin"
 

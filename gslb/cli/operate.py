@@ -37,7 +37,26 @@ Reason = Annotated[
 
 COLUMNS = ("service", "region", "member", "weight", "verdict", "reason", "since", "forced")
 
-_STATUS_KEYS = ("node", "generation", "settled", "restored", "counts", "held", "zones", "reloads")
+ALARMS = {
+    "proxies": "some clients get proxies, as no healthy member is near",
+    "fail_open": "all members are down, and served all the same",
+    "nodata": "all members are down: some clients get no address",
+    "servfail": "all members are down: some clients get an error",
+    "all_drained": "all members are drained, and served all the same",
+}
+
+_STATUS_KEYS = (
+    "node",
+    "generation",
+    "settled",
+    "restored",
+    "counts",
+    "held",
+    "zones",
+    "reloads",
+    "geo_held",
+    "alarms",
+)
 _LISTS = ("members", "proxies", "forced")
 
 
@@ -231,6 +250,10 @@ def troubles_of(node: Json) -> Iterator[str]:
             f"the safety catch keeps {node['held']['members']} members in since "
             f"{node['held']['since']}\n  hint: `gslb publish` lets them go"
         )
+    if node["geo_held"]:
+        yield f"a new database is held back: {node['geo_held']}"
+    for alarm in node["alarms"]:
+        yield f"{alarm['service']}: {ALARMS.get(alarm['alarm'], alarm['alarm'])}"
     for zone in node["zones"]:
         if zone["error"]:
             state = "broken" if zone["state"] == "broken" else "served in its old version"

@@ -132,8 +132,8 @@ def _clients_of_log(path: Path, snapshots: Sequence[Snapshot]) -> Clients:
             strangers.append(name.show(each))
     if strangers:
         err(
-            f"gslb: note: {len(strangers)} names of {path} are no service, such as "
-            f"{strangers[0]}; their queries count for none"
+            f"gslb: note: no service answers {len(strangers)} of the names in {path}, such as "
+            f"{strangers[0]}: their queries count for none"
         )
     if not found.names():
         return Clients(everyone)
@@ -242,9 +242,11 @@ def number(size: float) -> str:
     return f"{size:,}" if isinstance(size, int) else f"{size:,.3f}"
 
 
-def bar(share: float) -> str:
-    """Return a horizontal bar: eighths of blocks in a terminal, else number signs."""
-    if not sys.stdout.isatty():
+def bar(share: float, *, in_blocks: bool | None = None) -> str:
+    """Return a horizontal bar: eighths of blocks (default: in a terminal), or number signs."""
+    if in_blocks is None:
+        in_blocks = sys.stdout.isatty()
+    if not in_blocks:
         return "#" * (max(1, round(share * BAR_CELLS)) if share else 0)
     eighths = max(1, round(share * BAR_CELLS * 8)) if share else 0
     return "█" * (eighths // 8) + _BLOCKS[eighths % 8].strip()

@@ -47,6 +47,19 @@ def required(about: str) -> Any:
     return Field(description=about)
 
 
+def needed(default: Any, about: str, most: int) -> Any:
+    """Return the description of a map or list that must hold something.
+
+    That is checked by hand, so that what is around it can be checked without it.
+    """
+
+    def tell(schema: dict[str, Any]) -> None:
+        del schema["default"]
+        schema["minProperties" if isinstance(default, dict) else "minItems"] = 1
+
+    return Field(default, description=about, max_length=most, json_schema_extra=tell)
+
+
 def reader(
     read: Callable[[object], object], kind: str, **more: Any
 ) -> tuple[PlainValidator, WithJsonSchema]:

@@ -26,7 +26,9 @@ MS_MAX = 60_000
 Client = Network | str | int
 
 
-def read(path: Path, sheet: Sheet, known: Known) -> tuple[tuple[Client, str, float], ...]:
+def read(
+    path: Path, sheet: Sheet, known: Known, *, rows_max: int = ROWS_MAX
+) -> tuple[tuple[Client, str, float], ...]:
     """Return client, region and milliseconds of each row; complaints go to *sheet*.
 
     Raises UnreadableError, with problem and hint if the file cannot be opened.
@@ -39,7 +41,7 @@ def read(path: Path, sheet: Sheet, known: Known) -> tuple[tuple[Client, str, flo
         sheet.wrong(1, 1, "does not start with the header", f"write {','.join(HEADER)}")
         return ()
     for line, fields in rows:
-        if len(sheet.complaints) >= COMPLAINTS_MAX or len(measured) >= ROWS_MAX:
+        if len(sheet.complaints) >= COMPLAINTS_MAX or len(measured) >= rows_max:
             sheet.wrong(line, 1, "is not read from here on", "mend or shorten what is above")
             break
         _read_row(line, fields, measured, sheet, known)

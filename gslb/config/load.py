@@ -13,14 +13,13 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from gslb.config import zonefile
-from gslb.config.fields import ZONES_MAX
 from gslb.config.mainfile import Main, MainReader
-from gslb.config.nodes import At, Sheet, shown
+from gslb.config.named import ZoneFiles, beside
+from gslb.config.nodes import At, Sheet
 from gslb.config.settings import BrokenZone, Config, ServedZone
 from gslb.config.yamlfile import UnreadableError, parse, read_bytes
 from gslb.config.zonefile import ReadZone
@@ -40,11 +39,11 @@ def load(path: Path, *, hostname: str, environ: Mapping[str, str]) -> Config:
             sheet.wrong(1, 1, error.problem, error.hint)
         raise ConfigError(sheet.complaints) from None
     folder = path.parent
-    reader = MainReader(top, lambda written: _beside(folder, written), environ)
+    reader = MainReader(top, lambda written: beside(folder, written), environ)
     main = reader.read()
     if main is None:
         raise ConfigError(sheet.complaints)
-    named = _Named(folder)
+    named = ZoneFiles(folder)
     for index, written in enumerate(main.spec.zones):
         named.add(written, top / "zones" / index)
     zones = [zonefile.read(zone_path, at, main.known) for zone_path, at in named.zones]
@@ -74,7 +73,7 @@ def _config(
     return Config(
         file=path.absolute(),
         node=spec.node or hostname,
-        state_dir=_beside(path.parent, spec.state_dir).absolute(),
+        state_dir=beside(path.parent, spec.state_dir).absolute(),
         listen_dns=tuple(spec.listen.dns),
         listen_admin=spec.listen.admin,
         zones=served,
@@ -93,59 +92,6 @@ def _config(
         folders=frozenset(folder.absolute() for folder in folders),
         hash=_digest(absolute, path.absolute().parent),
     )
-
-
-@dataclass(slots=True)
-class _Named:
-    """The zone files that the main file names, in its order, each once."""
-
-    folder: Path
-    zones: list[tuple[Path, At]] = field(default_factory=list)
-    folders: set[Path] = field(default_factory=set)
-    _plain: dict[Path, str] = field(default_factory=dict)
-    _seen: set[Path] = field(default_factory=set)
-
-    def add(self, written: str, at: At) -> None:
-        """Add the file, or the files, that *written* names."""
-        if not any(sign in written for sign in "*?["):
-            path = _beside(self.folder, written)
-            if (first := self._plain.get(_identity(path))) is not None:
-                at.wrong(f"{shown(written)} is the same file as {shown(first)}", "keep one")
-                return
-            self._plain[_identity(path)] = written
-            self._add(path, at)
-            return
-        try:
-            matches = sorted(self._matches(written))
-        except (ValueError, NotImplementedError, OSError) as error:
-            hint = "write a glob such as zones/*.yaml"
-            at.wrong(f"{shown(written)} is not a glob: {error}", hint)
-            return
-        if not matches:
-            at.warn(f"{shown(written)} matches no file", "check the spelling of the path")
-        for path in matches:
-            self._add(path, at)
-
-    def _add(self, path: Path, at: At) -> None:
-        if _identity(path) in self._seen:
-            return
-        if len(self.zones) == ZONES_MAX:
-            at.wrong(f"names more than {ZONES_MAX} zones", "serve some of them elsewhere")
-        if len(self.zones) <= ZONES_MAX:
-            self._seen.add(_identity(path))
-            self.zones.append((path, at))
-
-    def _matches(self, written: str) -> Iterator[Path]:
-        pattern = Path(written)
-        base = Path(pattern.anchor) if pattern.is_absolute() else self.folder
-        parts = list(pattern.parts[1:] if pattern.is_absolute() else pattern.parts)
-        while len(parts) > 1 and not any(sign in parts[0] for sign in "*?["):
-            base /= parts.pop(0)
-        self.folders.add(base)
-        for found in base.glob(str(Path(*parts))):
-            if found.is_file():
-                self.folders.add(found.parent)
-                yield _shorter(found)
 
 
 def _sorted_out(
@@ -178,26 +124,6 @@ def _warn_of_unused(main: Main, top: At, served: Iterable[ServedZone]) -> None:
     for name in main.spec.regions.keys() - {pool.region for pool in pools}:
         hint = "give a service a pool there, or remove it"
         (top / "regions" / name).warn("no service has a pool in this region", hint, on_key=True)
-
-
-def _beside(folder: Path, written: str) -> Path:
-    """Return a path that is written in a file of *folder*."""
-    return _shorter(folder / written)
-
-
-def _shorter(path: Path) -> Path:
-    try:
-        relative = os.path.relpath(path)
-    except (OSError, ValueError):
-        return path
-    return Path(relative) if len(relative) < len(str(path)) else path
-
-
-def _identity(path: Path) -> Path:
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError, ValueError):
-        return path.absolute()
 
 
 def _digest(files: Iterable[Path], folder: Path) -> str:

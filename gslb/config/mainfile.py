@@ -41,9 +41,9 @@ class MainReader:
         spec = read_model(MainFile, self.top)
         if spec is None:
             return None
-        if not spec.zones and not (self.top / "zones").spoiled:
+        if not spec.zones:
             hint = "name the zones' files: zones: [zones/example.com.yaml]"
-            (self.top / "zones").wrong("names no zone", hint)
+            (self.top / "zones").miss(hint)
         monitors = {
             name: self._monitor(name, monitor, self.top / "monitors" / name)
             for name, monitor in spec.monitors.items()
@@ -87,8 +87,8 @@ class MainReader:
 
     def _monitor(self, name: str, spec: MonitorSpec, at: At) -> Monitor:
         if spec.type == "tcp":
-            if spec.port is None and not (at / "port").spoiled:
-                (at / "port").wrong("is missing", "a tcp monitor needs a port, such as 5432")
+            if spec.port is None:
+                (at / "port").miss("a tcp monitor needs a port, such as 5432")
             for key in HTTP_KEYS:
                 if at.has(key):
                     hint = "remove it, or write `type: http` or `type: https`"

@@ -44,6 +44,7 @@ from gslb.config.fields import (
     UrlPath,
     field,
     map_or_nothing,
+    needed,
     required,
     span,
     words,
@@ -59,7 +60,7 @@ class MainFile(Keys):
     node: Text | None = field(None, "NSID, and name in metrics and logs; default: the host's name.")
     state_dir: FilePath = field("var", "Folder for the last snapshot and forced verdicts.")
     listen: ListenSpec = field({}, "Where the node listens.")
-    zones: list[FilePath] = field([], "Zone files; paths and globs.", most=ZONES_MAX)
+    zones: list[FilePath] = needed([], "Zone files; paths and globs.", ZONES_MAX)
     geo: Annotated[
         GeoSpec, BeforeValidator(map_or_nothing, json_schema_input_type=GeoSpec | None)
     ] = field({}, "Where clients are.")

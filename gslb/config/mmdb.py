@@ -2,7 +2,8 @@
 
 What a database is for is told by its records, a sample of them; the type in its metadata
 counts as well, since a sample can miss.  Only look-ups are used, each bounded by the length
-of an address: a damaged tree with a loop in it ends them, too.
+of an address: a damaged tree with a loop in it ends them, too.  And only the reader in
+Python is used: the one in C can crash the whole process on damaged records.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def check(path: Path, wanted: str) -> str | None:
     try:
         with path.open("rb"):
             pass
-        with maxminddb.open_database(str(path)) as reader:
+        with maxminddb.open_database(str(path), maxminddb.MODE_MMAP) as reader:
             type_ = reader.metadata().database_type
             found = _kinds(reader, type_)
     except OSError as error:
@@ -65,9 +66,7 @@ def _sample(reader: maxminddb.Reader, start: IPv4Address | IPv6Address) -> list[
         record, prefix_length = reader.get_with_prefix_len(type(start)(at))
         if record is not None:
             records.append(record)
-        if bits == 32 and prefix_length > 32:
-            prefix_length -= 96
-        at += 1 << (bits - max(prefix_length, 0))
+        at += 1 << (bits - prefix_length)
         if at >> bits:
             break
     return records

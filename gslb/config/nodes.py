@@ -79,6 +79,7 @@ class At:
     sheet: Sheet
     node: Node
     path: str = ""
+    absent: bool = False
 
     def __truediv__(self, step: Key) -> At:
         """Return the place under *step*.
@@ -90,7 +91,7 @@ class At:
         if inner is not None:
             return At(self.sheet, inner, self.path + inner.label)
         if isinstance(self.node.value, dict) and isinstance(step, str):
-            return At(self.sheet, self.node, f"{self.path}.{label_text(step)}")
+            return At(self.sheet, self.node, f"{self.path}.{label_text(step)}", absent=True)
         return self
 
     @property
@@ -112,6 +113,11 @@ class At:
         """Note what is wrong with the value here, or with its key."""
         self.sheet.complaints.append(self._note(problem, hint, on_key))
 
+    def miss(self, hint: str) -> None:
+        """Note that there is nothing here, unless it was wrong and has been cut out."""
+        if not self.spoiled:
+            self.wrong("is missing" if self.absent else "is empty", hint)
+
     def warn(self, problem: str, hint: str, *, on_key: bool = False) -> None:
         """Note what is odd about the value here, or about its key."""
         self.sheet.warnings.append(self._note(problem, hint, on_key))
@@ -130,7 +136,7 @@ class At:
 def shown(value: object) -> str:
     """Return *value* as an operator would write it, cut short if it is long."""
     if value is None:
-        return "nothing"
+        return "an empty value"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):

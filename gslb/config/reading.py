@@ -97,29 +97,20 @@ def _in_words(kind: str, context: Mapping[str, Any], value: object) -> tuple[str
 
 
 def _cut(chains: Sequence[Sequence[Node]], top: At) -> None:
-    """Cut the last node of each chain out of its parent; mark the way there as spoiled.
-
-    A map or list that is left empty goes too: nothing shall be said about its emptiness.
-    """
+    """Cut the last node of each chain out of its parent; mark the way there as spoiled."""
     spoiled = top.sheet.spoiled
-    levels: dict[int, dict[int, Sequence[Node]]] = {}
     for chain in chains:
         path = top.path
         spoiled.add(path)
         for node in chain[1:]:
             path += node.label
             spoiled.add(path)
-        levels.setdefault(len(chain), {})[id(chain[-1])] = chain
-    for depth in range(max(levels), 1, -1):
-        lost = levels.get(depth, {})
-        for chain in {id(chain[-2]): chain for chain in lost.values()}.values():
-            parent = chain[-2]
-            if isinstance(parent.value, dict):
-                parent.value = {k: n for k, n in parent.value.items() if id(n) not in lost}
-            elif isinstance(parent.value, list):
-                parent.value = [node for node in parent.value if id(node) not in lost]
-            if not parent.value:
-                levels.setdefault(depth - 1, {})[id(parent)] = chain[:-1]
+    lost = {id(chain[-1]) for chain in chains}
+    for parent in {id(chain[-2]): chain[-2] for chain in chains}.values():
+        if isinstance(parent.value, dict):
+            parent.value = {k: n for k, n in parent.value.items() if id(n) not in lost}
+        elif isinstance(parent.value, list):
+            parent.value = [node for node in parent.value if id(node) not in lost]
 
 
 def _number(step: Key, at: At) -> Key:

@@ -118,11 +118,11 @@ def duration_s(low_s: float, high_s: float) -> Callable[[object], float]:
     """Return a reader of durations; a bare number is seconds."""
 
     def read(value: object) -> float:
-        seconds = _seconds(value)
+        seconds = float(_seconds(value))
         if not low_s <= seconds <= high_s:
             problem = f"{shown(value)} is too {'short' if seconds < low_s else 'long'}"
             raise ScalarError(problem, f"write from {span(low_s)} to {span(high_s)}")
-        return float(seconds)
+        return seconds
 
     return read
 

@@ -6,6 +6,8 @@ what needs more than one value to be judged it leaves to `gslb check`.
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -22,10 +24,12 @@ def json_schema() -> dict[str, Any]:
         (ZoneFile, "validation"),
     ]
     _, schema = models_json_schema(models, ref_template="#/$defs/{model}")
+    written = json.dumps(schema)
+    meant = {"MainFile", "ZoneFile", *re.findall(r'"#/\$defs/(\w+)"', written)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "gslb configuration",
         "description": "The main file of gslb, or the file of one zone.",
         "anyOf": [{"$ref": "#/$defs/MainFile"}, {"$ref": "#/$defs/ZoneFile"}],
-        "$defs": schema["$defs"],
+        "$defs": {name: part for name, part in schema["$defs"].items() if name in meant},
     }

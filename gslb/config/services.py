@@ -94,18 +94,23 @@ class ServiceReader:
         monitor = spec.monitor
         if monitor is not None:
             self.known.check_monitor(monitor, at / "monitor")
+        if not spec.pools:
+            (at / "pools").miss("give the service a pool, such as eu-west: [192.0.2.1]")
         seen: dict[object, str] = {}
         pools = []
         for region, pool in spec.pools.items():
             here = at / "pools" / region
             self.known.check_region(region, here, on_key=True)
+            if not pool.members:
+                (here / "members").miss("give the pool a member, such as [192.0.2.1]")
             members = tuple(
                 self._member(member, spec, text, here / "members" / index, seen)
                 for index, member in enumerate(pool.members)
             )
             pools.append(Pool(region, members, pool.weight))
         self._check_kinds(spec.pools, owner, text, at)
-        if all(p.weight == 0 or all(m.weight == 0 for m in p.members) for p in pools):
+        reserves = all(p.weight == 0 or all(m.weight == 0 for m in p.members) for p in pools)
+        if reserves and not (at / "pools").spoiled:
             hint = "give a pool and its members a weight above 0"
             (at / "pools").warn("all members are reserves: they share equally", hint, on_key=True)
         return tuple(pools)
@@ -143,8 +148,8 @@ class ServiceReader:
             for region, pool in pools.items()
             for index, member in enumerate(pool.members)
         ]
-        first = members[0][1]
         for here, address in members:
+            first = members[0][1]
             if isinstance(address, str) != isinstance(first, str):
                 problem = f"{address} and {first} are of two kinds"
                 hint = "a service's members are all addresses, or all host names"

@@ -24,7 +24,7 @@ from gslb.config.zonekeys import ZoneFile
 from gslb.dns import name
 from gslb.dns.zone import Zone, build
 from gslb.errors import Complaint, ConfigError
-from gslb.model import Service
+from gslb.model import Family, Service
 
 _STAND_IN = name.parse("invalid")
 _ZONE_LINE = re.compile(rb"""^zone:[ \t]*["']?([^\s"'#]+)""", re.MULTILINE)
@@ -114,8 +114,7 @@ class _Reader:
     def _apex(self, spec: ZoneFile | None, at: At) -> bytes:
         """Return the zone's name as written, empty if it is wrong or absent."""
         if spec is None or spec.zone is None:
-            if not at.spoiled:
-                at.wrong("is missing", "write the zone's name, such as `zone: example.com`")
+            at.miss("write the zone's name, such as `zone: example.com`")
             return b""
         try:
             return apex_in(spec.zone)
@@ -126,9 +125,8 @@ class _Reader:
     def _services(self, spec: ZoneFile, apex: bytes) -> list[tuple[Service, Place]]:
         at = self._top / "services"
         if spec.services is None:
-            if self._top.node.child("services") is not None:
-                hint = "write a service, or leave `services` out"
-                at.wrong("is empty", hint, on_key=True)
+            if not at.absent:
+                at.miss("write a service, or leave `services` out")
             return []
         routes = RouteReader(self._known, self._measurements)
         reader = ServiceReader(apex or _apex_of(self._path, b"") or _STAND_IN, self._known, routes)
@@ -146,8 +144,7 @@ class _Reader:
         """Return the zone with its static records, if nothing in it is wrong."""
         at = self._top / "file"
         if spec.file is None:
-            if not at.spoiled:
-                at.wrong("is missing", "name the zone's master file, such as example.com.zone")
+            at.miss("name the zone's master file, such as example.com.zone")
             return None
         path = self._path.parent / spec.file
         self._files.add(path)
@@ -162,7 +159,8 @@ class _Reader:
             return None
         self._files |= master.files
         self._warnings += master.warnings
-        self._top.sheet.complaints.extend(masterfile.collisions(master, apex, services))
+        possible = [(s, place) for s, place in services if s.name != apex or not _has_names(s)]
+        self._top.sheet.complaints.extend(masterfile.collisions(master, apex, possible))
         if any(sheet.complaints for sheet in (self._top.sheet, *self._measurements.sheets)):
             return None
         return build(apex, master.owned, names)
@@ -174,6 +172,10 @@ def apex_in(written: str) -> bytes:
     if written == "@" or b"*" in name.labels(apex):
         raise ValueError(f"{shown(written)} is not the name of a zone")
     return apex
+
+
+def _has_names(service: Service) -> bool:
+    return Family.CNAME in service.families()
 
 
 def _apex_of(path: Path, raw: bytes) -> bytes:

@@ -5,7 +5,7 @@ read like anything else.  A shorthand is turned into the map that it stands for 
 map is checked, so all that follows sees one form.
 
 What needs more than one value to be judged is in `gslb.config.zonefile`, `services` and
-`routes`; there, too, `zone` and `file` are missed, so that all else can be checked.
+`routes`; there, too, what must not be absent is missed, so that all else can be checked.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pydantic import (
 from gslb.config import scalars
 from gslb.config.fields import (
     MEMBERS_MAX,
+    REGIONS_MAX,
     SERVICES_MAX,
     STEPS_MAX,
     Answers,
@@ -45,6 +46,7 @@ from gslb.config.fields import (
     Weight,
     field,
     map_or_nothing,
+    needed,
     reader,
     required,
     span,
@@ -97,10 +99,10 @@ def _pool(value: object) -> object:
 class PoolSpec(Keys):
     """A service's members in one region."""
 
+    model_config = ConfigDict(json_schema_extra={"required": ["members"]})
+
     weight: Weight = field(100, "The pool's weight among those on its rung; 0: all are reserves.")
-    members: list[Member] = Field(
-        description="The pool's members.", min_length=1, max_length=MEMBERS_MAX
-    )
+    members: list[Member] = needed([], "The pool's members.", MEMBERS_MAX)
 
 
 Pool = Annotated[PoolSpec, BeforeValidator(_pool, json_schema_input_type=list[Member] | PoolSpec)]
@@ -188,6 +190,8 @@ def _sticky(value: object) -> object:
 class ServiceSpec(Keys):
     """An owner name answered from pools."""
 
+    model_config = ConfigDict(json_schema_extra={"required": ["pools"]})
+
     ttl: Ttl = field("30s", "TTL; lowered while a verdict may be about to change.")
     ttl_min: Ttl | None = field(None, "The least TTL; default 5s, or `ttl` if that is less.")
     monitor: Label | None = field(None, "Name of a monitor; absent: members always count as up.")
@@ -211,7 +215,7 @@ class ServiceSpec(Keys):
         "serve_all", "What is answered when nobody lives."
     )
     failback: FailbackSpec = field({}, "How a member that rose again gets its share back.")
-    pools: dict[Label, Pool] = Field(description="A pool for each region.", min_length=1)
+    pools: dict[Label, Pool] = needed({}, "A pool for each region.", REGIONS_MAX)
 
 
 class ZoneFile(Keys):

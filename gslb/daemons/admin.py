@@ -1,9 +1,9 @@
 """The admin API: what the node knows, and the words an operator may put in.
 
-Everything is read from the controller between two of its steps, on the same event loop, so
-that a response shows one moment.  Reading is open to whoever reaches the address; changing
-is for those that `gslb.daemons.guard` lets through.  `gslb.daemons.openapi` describes it
-for machines; the shapes are a contract.
+Everything is read from the controller on the event loop that it runs on, without a lock: all
+but the list of members, which can be long, between two of its steps.  Reading is open to
+whoever reaches the address; changing is for those that `gslb.daemons.guard` lets through.
+`gslb.daemons.openapi` describes it for machines; the shapes are a contract.
 """
 
 from __future__ import annotations
@@ -27,7 +27,15 @@ from gslb.daemons.controller import FORCED_MAX, Controller, UnknownMemberError
 from gslb.daemons.counters import Counters
 from gslb.daemons.events import LISTENERS_MAX, Event, Events
 from gslb.daemons.explainer import as_json, explain_any
-from gslb.daemons.jsonhttp import Asked, Limits, RequestError, Route, Server, json_response
+from gslb.daemons.jsonhttp import (
+    Asked,
+    Limits,
+    RequestError,
+    Route,
+    Server,
+    json_response,
+    long_json_response,
+)
 from gslb.daemons.openapi import document
 from gslb.daemons.page import Page, read_page
 from gslb.daemons.shapes import forced_shape, members_shape, ready_shape, status_shape
@@ -119,7 +127,8 @@ class Admin:
         return json_response(shape)
 
     async def _members(self, _: Asked) -> web.Response:
-        return json_response(members_shape(self._controller, self._clock()))
+        rest, members = members_shape(self._controller, self._clock())
+        return await long_json_response(rest, "members", members)
 
     async def _explain(self, asked: Asked) -> web.Response:
         query = asked.query("name", "type", "client")

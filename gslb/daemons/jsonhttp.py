@@ -13,9 +13,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import islice
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -26,8 +27,9 @@ from gslb.errors import GslbError
 log = logging.getLogger("gslb.admin")
 
 KEEPALIVE_S = 30.0
-LINGERING_S = 1.0
+LINGERING_S = 0.5
 CLOSE_MAX_S = 2.0
+BATCH = 250
 
 _COMMON_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
@@ -131,11 +133,31 @@ def json_response(
     value: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """Return a response with *value* as JSON."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
-    # Lone surrogates, which any percent-encoding can bring in, have no UTF-8.
-    body = text.encode("utf-8", "replace")
+    return _response(_dumps(value), status, headers)
+
+
+async def long_json_response(
+    shape: Mapping[str, object], key: str, values: Iterator[object]
+) -> web.Response:
+    """Return a response with *shape* as JSON, to which *key* adds a list of many values.
+
+    Others get their turn after every `BATCH` of them, so that no query waits for all.
+    """
+    parts = []
+    while batch := list(islice(values, BATCH)):
+        parts.append(_dumps(batch)[1:-1])
+        await asyncio.sleep(0)
+    return _response(f'{_dumps(shape)[:-1]},"{key}":[{",".join(parts)}]}}', 200, None)
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _response(text: str, status: int, headers: Mapping[str, str] | None) -> web.Response:
     return web.Response(
-        body=body,
+        # Lone surrogates, which any percent-encoding can bring in, have no UTF-8.
+        body=f"{text}\n".encode("utf-8", "replace"),
         status=status,
         content_type="application/json",
         headers={**_COMMON_HEADERS, **(headers or {})},
@@ -274,7 +296,7 @@ class _Connection(web.RequestHandler):
         # Something has been sent already: closing is all that is left to say.
         if request.writer.output_size > 0:
             raise ConnectionError("the response had begun")
-        problem = (message or HTTPStatus(status).phrase).strip().partition("\n")[0]
+        problem = (message or HTTPStatus(status).phrase).partition("\n")[0].rstrip(" :")
         hint = "the log says more" if status >= 500 else "send a well-formed HTTP/1.1 request"
         response = error_response(RequestError(status, problem, hint))
         response.force_close()

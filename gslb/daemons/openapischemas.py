@@ -106,6 +106,8 @@ SCHEMAS: Json = {
         settled=TRUTH,
         restored=TRUTH,
         held=_object(members=WHOLE, since=TIME_OR_NULL),
+        geo_held=TEXT_OR_NULL,
+        alarms=_list(_object(service=TEXT, alarm=TEXT)),
         counts=_object(
             services=WHOLE, members=WHOLE, up=WHOLE, down=WHOLE, unknown=WHOLE, forced=WHOLE
         ),

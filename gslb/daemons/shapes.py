@@ -1,8 +1,8 @@
 """What the admin API says, as plain values ready for JSON (the shapes in docs/reference.md).
 
-`verdict`, `reason`, `since` and `votes` are what was measured; `forced` is an operator's
-word beside it; `lives` is what the served snapshot makes of both,
-and `held` that the safety catch keeps it so.
+`verdict`, `reason`, `since` and `votes` are what was measured, and `forced` is an operator's
+word beside it.  `lives` is what the served snapshot makes of both; `held` says that the safety
+catch keeps it so.
 """
 
 from __future__ import annotations
@@ -19,31 +19,18 @@ from gslb.errors import Complaint
 from gslb.health.belief import Forced, forced_at
 from gslb.health.verdict import Record, Verdict
 from gslb.model import Member, Pool, Service
-from gslb.routing.snapshot import members_of
+from gslb.routing.snapshot import Snapshot, members_of
 
 Shape = dict[str, object]
 
 
-def members_shape(controller: Controller, now_s: float) -> Shape:
-    """Return every member of every service, the proxies of every region, and all words."""
-    snapshot = controller.snapshot
-    held = controller.held.members
-    members = []
-    for service in controller.config.services():
-        entry = snapshot.entries[service.name]
-        # Beliefs stand in the order of the members; those of proxies follow.
-        for (pool, member), belief in zip(_placed(service), entry.rests_on, strict=False):
-            shape = _member(controller, member, now_s)
-            shape["service"] = service.text
-            shape["region"] = pool.region
-            shape["pool_weight"] = pool.weight
-            shape["forced"] = forced_shape(controller.forced_of(service, member))
-            shape["lives"] = belief.lives
-            shape["held"] = bool(held) and (service.name, member) in held
-            members.append(shape)
-    return {
-        "generation": snapshot.generation,
-        "members": members,
+def members_shape(controller: Controller, now_s: float) -> tuple[Shape, Iterator[Shape]]:
+    """Return what is known of all members: their list by itself, since it can be long.
+
+    Beside it stand the proxies of every region, and every word that holds.
+    """
+    rest: Shape = {
+        "generation": controller.snapshot.generation,
         "proxies": list(_proxies(controller, now_s)),
         "forced": [
             {"address": address, "service": service or None, **_word(forced)}
@@ -51,6 +38,25 @@ def members_shape(controller: Controller, now_s: float) -> Shape:
             if forced_at(forced, now_s) is not None
         ],
     }
+    return rest, _members(controller, controller.snapshot, now_s)
+
+
+def _members(controller: Controller, snapshot: Snapshot, now_s: float) -> Iterator[Shape]:
+    # Others may publish while this is read: it goes on in the snapshot that it began with.
+    for entry in snapshot.entries.values():
+        service = entry.service
+        # Beliefs stand in the order of the members; those of proxies follow.
+        for (pool, member), belief in zip(_placed(service), entry.rests_on, strict=False):
+            held = controller.held.members
+            forced = controller.forced_of(service, member) if controller.forced else None
+            shape = _member(controller, member, now_s)
+            shape["service"] = service.text
+            shape["region"] = pool.region
+            shape["pool_weight"] = pool.weight
+            shape["forced"] = forced_shape(forced)
+            shape["lives"] = belief.lives
+            shape["held"] = bool(held) and (service.name, member) in held
+            yield shape
 
 
 def _placed(service: Service) -> list[tuple[Pool, Member]]:
@@ -121,6 +127,8 @@ def status_shape(
 ) -> Shape:
     """Return how the node is: what it serves, what it holds back, what went wrong."""
     config, snapshot, held = controller.config, controller.snapshot, controller.held
+    counts, newest_s = _tally(controller)
+    silence_s = None if newest_s is None else round(max(0.0, now_s - newest_s), 3)
     return {
         "node": config.node,
         "version": __version__,
@@ -135,14 +143,19 @@ def status_shape(
             "members": len(held.members),
             "since": None if held.since_s is None else show_time(held.since_s),
         },
-        "counts": _counts(controller),
+        "geo_held": controller.geo_held,
+        "alarms": [
+            {"service": service, "alarm": alarm}
+            for service, alarm in sorted(controller.alarms.current)
+        ],
+        "counts": counts,
         "zones": zones_shape(controller),
         "reloads": {
             "ok": controller.reloads.ok,
             "failed": controller.reloads.failed,
             "last_error": controller.reloads.last_error,
         },
-        "vantages": [{"vantage": config.node, "age_s": _silence_s(controller, now_s)}],
+        "vantages": [{"vantage": config.node, "age_s": silence_s}],
         "listen": {
             "dns": [str(endpoint) for endpoint in config.listen_dns],
             "admin": None if admin is None else str(admin),
@@ -150,20 +163,28 @@ def status_shape(
     }
 
 
-def _counts(controller: Controller) -> Shape:
+def _tally(controller: Controller) -> tuple[Shape, float | None]:
+    """Return how many members there are of each kind, and when the newest result came in."""
     services = controller.config.services()
     verdicts: Counter[Verdict] = Counter()
     forced = 0
+    newest_s: float | None = None
     for service in services:
         for _, member in _placed(service):
-            verdicts[controller.record_of(member).verdict] += 1
-            forced += bool(controller.forced) and controller.forced_of(service, member) is not None
-    return {
+            record = controller.record_of(member)
+            verdicts[record.verdict] += 1
+            at_s = _probed_at_s(record)
+            if at_s is not None and (newest_s is None or at_s > newest_s):
+                newest_s = at_s
+            if controller.forced and controller.forced_of(service, member) is not None:
+                forced += 1
+    counts: Shape = {
         "services": len(services),
         "members": verdicts.total(),
         **{verdict.value: verdicts[verdict] for verdict in Verdict},
         "forced": forced,
     }
+    return counts, newest_s
 
 
 def zones_shape(controller: Controller) -> list[Shape]:
@@ -187,17 +208,6 @@ def zones_shape(controller: Controller) -> list[Shape]:
 
 def _text(complaints: Iterable[Complaint]) -> str:
     return "\n".join(str(complaint) for complaint in complaints)
-
-
-def _silence_s(controller: Controller, now_s: float) -> float | None:
-    """Return the seconds since the newest result of the node's own prober."""
-    records = (
-        controller.record_of(member)
-        for service in controller.config.services()
-        for _, member in _placed(service)
-    )
-    times = [at_s for record in records if (at_s := _probed_at_s(record)) is not None]
-    return round(max(0.0, now_s - max(times)), 3) if times else None
 
 
 def ready_shape(controller: Controller) -> Shape:

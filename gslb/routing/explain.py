@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from gslb.dns import name
 from gslb.dns.message import NXDOMAIN, RCODES, SERVFAIL, Query
-from gslb.dns.records import AAAA, CNAME, IN, A
+from gslb.dns.records import AAAA, CNAME, IN, NS, A
+from gslb.dns.response import Response
 from gslb.model import (
     Address,
     Family,
@@ -23,6 +24,7 @@ from gslb.model import (
     Network,
     Order,
     Place,
+    Regions,
     Step,
     Weighted,
 )
@@ -120,7 +122,7 @@ def explain(
         rcode=RCODES.get(response.rcode, str(response.rcode)),
         ttl_s=min((part.ttl_s for part in answered), default=0),
         ttl_why="as the zone's file says",
-        served=_static(response.rcode, response.answer),
+        served=_static(response),
         aliases=tuple(map(name.show, response.aliases)),
     )
     if response.service is None:
@@ -130,12 +132,14 @@ def explain(
     return _with_service(told, snapshot, entry, family, address, now_s)
 
 
-def _static(rcode: int, said: Sequence[object]) -> str:
-    if rcode == NXDOMAIN:
+def _static(response: Response) -> str:
+    if response.rcode == NXDOMAIN:
         return "no such name"
-    if rcode == SERVFAIL:
+    if response.rcode == SERVFAIL:
         return "zone broken"
-    return "static records" if said else "no such record"
+    if any(part.type == NS for part in response.authority):
+        return "delegated to other servers"
+    return "static records" if response.answer else "no such record"
 
 
 def _type_text(qtype: int) -> str:
@@ -267,13 +271,11 @@ def show_step(step: Step) -> str:
             return "fence " + ", ".join(listed.fact.value for listed in step.lists)
 
 
-def why_of(
-    step: Step, table: Table, names: Sequence[str], client: Client, regions: Mapping[str, object]
-) -> str:
+def why_of(step: Step, table: Table, names: Sequence[str], client: Client, regions: Regions) -> str:
     """Return what a step went by for *client*, in words."""
     match step, table:
         case Nearest(), _:
-            away = distances_km(step, names, client, regions)  # type: ignore[arg-type]
+            away = distances_km(step, names, client, regions)
             if away is None:
                 return "the client's location is not known: all tie"
             near = sorted(away, key=lambda region: (away[region], region))

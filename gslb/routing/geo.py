@@ -152,10 +152,9 @@ def _span(subnet: Network) -> tuple[int, int, int, int]:
     Sorted by this, a subnet stands behind all that hold it.  The version that it is written
     in tells the same one written in both apart.
     """
-    start, length = int(subnet.network_address), subnet.prefixlen
-    if length >= MAPPED.prefixlen and start >> 32 == int(MAPPED.network_address) >> 32:
-        return 4, start & 0xFFFFFFFF, length - MAPPED.prefixlen, 6
-    return subnet.version, start, length, subnet.version
+    version, start = as_looked_up(subnet.network_address)
+    left_out = BITS[subnet.version] - BITS[version]
+    return version, start, subnet.prefixlen - left_out, subnet.version
 
 
 def as_looked_up(address: Address) -> tuple[int, int]:

@@ -78,7 +78,7 @@ class Lookup:
         return key, self.lists[key]
 
 
-Measured = Mapping[tuple[Network | str | int, str], float]
+Measured = Mapping[Network | str | int, Mapping[str, float]]  # by client key, then region
 Table = Lookup | tuple[Lookup, ...] | Measured | None
 
 
@@ -139,7 +139,10 @@ def _table(step: Step) -> Table:
         case Fence(lists):
             return tuple(Lookup.of(listed) for listed in lists)
         case Latency(_, measured):
-            return {(key, region): ms for key, region, ms in measured}
+            by_key: dict[Network | str | int, dict[str, float]] = {}
+            for key, region, ms in measured:
+                by_key.setdefault(key, {})[region] = ms
+            return by_key
         case _:
             return None
 
@@ -226,14 +229,11 @@ def measured_ms(measured: Measured, rung: Iterable[str], client: Client) -> dict
     For each region the most specific key counts: the longest subnet, the country, the ASN, ``*``.
     """
     place = client.place
-    keys = [key for key in (*client.subnets, place.country, place.asn, "*") if key is not None]
-    found = {}
-    for region in rung:
-        for key in keys:
-            if (key, region) in measured:
-                found[region] = measured[key, region]
-                break
-    return found
+    found: dict[str, float] = {}
+    for key in ("*", place.asn, place.country, *reversed(client.subnets)):
+        if key is not None:
+            found.update(measured.get(key, {}))
+    return {region: found[region] for region in rung if region in found}
 
 
 def fields_of(steps: Iterable[Step]) -> Iterator[str]:

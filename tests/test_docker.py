@@ -1,0 +1,185 @@
+"""What is deployed: the image, the world of the compose file, and the unit, by their structure.
+
+Nothing is built or started here; the configuration is loaded and compiled.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from configparser import ConfigParser
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gslb.config.load import load
+from gslb.daemons import planner
+from gslb.daemons.database import Cache
+from gslb.dns import name
+from gslb.dns.records import NS, A, name_in
+from gslb.routing.snapshot import members_of
+
+ROOT = Path(__file__).parent.parent
+DOCKER = ROOT / "docker"
+COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+SERVICES = COMPOSE["services"]
+NODES = {text: each for text, each in SERVICES.items() if text.startswith("node-")}
+MEMBERS = {text: each for text, each in SERVICES.items() if text not in NODES}
+UNIT = DOCKER / "gslb.service"
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Return the configuration as a node has it: each file where it is mounted."""
+    for mount in NODES["node-us-east"]["volumes"]:
+        source, target, *_ = mount.split(":")
+        if source.startswith("."):
+            inside = tmp_path / Path(target).relative_to("/etc/gslb")
+            copy = shutil.copytree if (DOCKER / source).is_dir() else shutil.copy
+            copy(DOCKER / source, inside)
+    return load(tmp_path / "gslb.yaml", hostname="ns1.example.com", environ={})
+
+
+def addresses(service: dict) -> list[str]:
+    """Return the fixed addresses of a service of the compose file."""
+    return [
+        network["ipv4_address"]
+        for network in service["networks"].values()
+        if "ipv4_address" in network
+    ]
+
+
+def test_three_regions_have_two_members_and_a_node_each(config):
+    for region in config.regions:
+        here = [text for text, each in MEMBERS.items() if region in each["networks"]]
+        assert len(here) == 2
+        assert f"node-{region}" in NODES
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_is_mounted_is_there(service):
+    for mount in SERVICES[service].get("volumes", ()):
+        source = mount.split(":")[0]
+        if source.startswith("."):
+            assert (DOCKER / source).exists()
+        else:
+            assert source in COMPOSE["volumes"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_stands_in_networks_that_hold_its_addresses(service):
+    for text, network in SERVICES[service]["networks"].items():
+        (pool,) = COMPOSE["networks"][text]["ipam"]["config"]
+        if "ipv4_address" in network:
+            address = ip_address(network["ipv4_address"])
+            assert address in ip_network(pool["subnet"])
+            assert address not in ip_network(pool["ip_range"])
+
+
+def test_no_address_is_given_twice():
+    given = [address for each in SERVICES.values() for address in addresses(each)]
+
+    assert len(given) == len(set(given))
+
+
+def test_the_configuration_can_be_served(config):
+    assert not config.broken
+    assert not config.warnings
+    assert planner.make(config, Cache(None)).plan.services
+
+
+def test_every_member_of_the_configuration_is_a_container_that_says_where_it_is(config):
+    (service,) = config.services()
+    ports = {each.subject.target for each in members_of(service, config.regions)}
+
+    configured = {(str(m.address), pool.region) for pool in service.pools for m in pool.members}
+
+    started = set()
+    for each in MEMBERS.values():
+        *program, address, port, region = each["entrypoint"]
+        assert program == ["python", "-m", "gslb.daemons.member"]
+        assert [address] == addresses(each)
+        assert (address, int(port)) in ports
+        started.add((address, region))
+    assert configured == started
+
+
+def test_a_client_in_a_regions_network_is_answered_by_that_region(config):
+    world = planner.make(config, Cache(None))
+    (geo_map,) = world.plan.maps.values()
+
+    for region in config.regions:
+        (pool,) = COMPOSE["networks"][region]["ipam"]["config"]
+        inside = ip_network(pool["subnet"])[1]
+        index, _ = geo_map.find(4, int(inside))
+        assert geo_map.orders[index][0] == (region,)
+
+
+def test_the_zone_names_the_nodes_at_their_addresses(config):
+    (zone,) = config.zones
+    nodes = zone.zone.nodes
+    servers = {name_in(rdata) for rdata in nodes[zone.zone.apex].rrsets[NS].rdatas}
+
+    served = {
+        name.show(server): str(ip_address(nodes[server].rrsets[A].rdatas[0].whole))
+        for server in servers
+    }
+
+    assert served == {each["hostname"]: addresses(each)[0] for each in NODES.values()}
+
+
+def test_what_the_image_copies_is_there_and_gets_past_its_ignore_file():
+    dockerfile = (DOCKER / "Dockerfile").read_text()
+    allowed = re.findall(r"^!(\S+)", (DOCKER / "Dockerfile.dockerignore").read_text(), re.MULTILINE)
+
+    copied = [
+        source
+        for line in re.findall(r"^COPY (?!--)(.*)$", dockerfile, re.MULTILINE)
+        for source in line.split()[:-1]
+    ]
+
+    assert copied
+    for source in copied:
+        assert (ROOT / source).exists()
+        assert source in allowed
+
+
+def test_the_image_runs_as_nobody_special():
+    lines = (DOCKER / "Dockerfile").read_text().splitlines()
+
+    assert "USER gslb" in lines
+    assert lines.index("USER gslb") < lines.index('ENTRYPOINT ["gslb"]')
+
+
+def test_the_unit_reloads_by_a_signal_and_may_write_its_state_alone():
+    unit = ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str
+    unit.read_string(UNIT.read_text())
+
+    service = unit["Service"]
+
+    assert service["ExecStart"].split()[1:] == ["run", "/etc/gslb/gslb.yaml"]
+    assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    assert service["ProtectSystem"] == "strict"
+    assert service["StateDirectory"] == "gslb"
+    assert service["AmbientCapabilities"] == "CAP_NET_BIND_SERVICE"
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+@pytest.mark.parametrize("how", [["verify"], ["security", "--offline=true", "--threshold=20"]])
+def test_systemd_finds_the_unit_right_and_little_exposed(how, tmp_path):
+    # The program is not installed where the unit expects it.
+    here = UNIT.read_text().replace("/opt/gslb/bin/gslb", sys.executable)
+    (tmp_path / "gslb.service").write_text(here)
+
+    done = subprocess.run(
+        ["systemd-analyze", *how, str(tmp_path / "gslb.service")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "gslb.service" not in done.stderr

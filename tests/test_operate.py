@@ -1,0 +1,316 @@
+"""The operator's commands against a running node, and against what is none."""
+
+import asyncio
+import json
+import os
+import re
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from gslb.cli import client, operate
+from gslb.cli.app import app
+from gslb.cli.client import ApiError, call
+from tests.admins import MAIN, NOON_S, PATIENCE_S, desk_at
+
+TOKEN = "a-long-secret"
+
+
+@pytest.fixture
+async def desk():
+    async with desk_at() as desk:
+        desk.probe_all(**{"198.51.100.2": "refused"})
+        yield desk
+
+
+async def gslb(desk, *arguments, **environ):
+    """Run a command in a thread, since it runs an event loop of its own."""
+    where = ["--admin", desk if isinstance(desk, str) else desk.url]
+    clean = {key: None for key in os.environ if key.startswith("GSLB_")}
+    return await asyncio.to_thread(
+        CliRunner().invoke, app, [*arguments, *where], env={**clean, **environ}
+    )
+
+
+def word_of(desk, address, service=""):
+    return desk.controller.forced[address, service]
+
+
+# Status
+
+
+async def test_status_prints_a_line_and_a_table_and_what_is_wrong_on_stderr(desk):
+    await gslb(desk, "drain", "2001:DB8::1", "--reason", "kernel update")
+
+    said = await gslb(desk, "status")
+
+    assert said.exit_code == 0
+    first, head, *rows = said.stdout.splitlines()
+    generation = desk.controller.snapshot.generation
+    assert first == (
+        f"ns1.example.net: settled, generation {generation}, 4 services, "
+        "8 members (7 up, 1 down, 0 unknown, 1 forced)"
+    )
+    assert head.split() == list(operate.COLUMNS)
+    cells = [re.split(r"  +", row) for row in rows]
+    assert len(rows) == 9
+    assert cells[3][:6] == ["www.example.com", "eu", "198.51.100.2", "1", "down", "refused"]
+    assert cells[5][-1] == "drain (kernel update)"
+    assert cells[-1][:3] == ["(proxy)", "eu", "198.51.100.200"]
+    assert "zone example.org is broken" in said.stderr
+    assert "missing.zone" in said.stderr
+
+
+async def test_status_in_json_is_what_the_api_says(desk):
+    said = await gslb(desk, "status", "--json")
+
+    shown = json.loads(said.stdout)
+    status = (await desk.ask("GET", "/v1/status")).json
+    members = (await desk.ask("GET", "/v1/members")).json
+    assert shown.keys() == status.keys() | members.keys()
+    assert shown["members"] == members["members"]
+    assert shown["zones"] == status["zones"]
+
+
+def test_each_trouble_of_a_node_is_a_line():
+    node = {
+        "restored": True,
+        "held": {"members": 3, "since": "2027-01-15T08:00:00.000Z"},
+        "geo_held": "too much would move",
+        "alarms": [{"service": "www.example.com", "alarm": a} for a in ("all_drained", "new")],
+        "zones": [
+            {"zone": "example.com", "state": "served", "error": "old"},
+            {"zone": "example.org", "state": "broken", "error": "bad"},
+            {"zone": "example.net", "state": "served", "error": None},
+        ],
+        "reloads": {"last_error": "gslb.yaml:1:1: bad"},
+    }
+
+    lines = list(operate.troubles_of(node))
+
+    for number, part in enumerate(
+        ["restored", "keeps 3", "database", "drained", "new", "old version", "broken", "reload"]
+    ):
+        assert part in lines[number]
+    assert len(lines) == 8
+
+
+@pytest.mark.parametrize(
+    ("age_s", "shown"),
+    [(-5, "0s"), (0, "0s"), (119, "119s"), (120, "2m"), (7199, "119m"), (7200, "2h"), (9e5, "10d")],
+)
+def test_an_age_is_shown_in_the_unit_that_fits(age_s, shown):
+    member = {
+        "service": "www.example.com", "region": "us", "address": "192.0.2.1", "weight": 1,
+        "verdict": "up", "reason": "", "since": "2027-01-15T08:00:00.000Z", "forced": None,
+    }  # fmt: skip
+
+    [row] = operate.rows_of({"members": [member], "proxies": []}, NOON_S + age_s)
+
+    assert row[5:] == ("-", shown, "-")
+
+
+# An operator's word
+
+
+async def test_drain_says_until_when_and_who(desk):
+    said = await gslb(desk, "drain", "192.0.2.1", "--for", "10m", "--reason", "kernel update")
+
+    assert said.exit_code == 0
+    assert said.stdout == "192.0.2.1: drain until 2027-01-15T08:10:00.000Z (kernel update)\n"
+    forced = word_of(desk, "192.0.2.1")
+    assert (forced.word.value, forced.until_s) == ("drain", NOON_S + 600)
+    assert forced.by
+
+
+async def test_force_takes_up_and_down_for_one_service(desk):
+    up = await gslb(desk, "force", "192.0.2.1", "up", "--service", "www.example.com")
+    down = await gslb(desk, "force", "lb.example.net", "down")
+
+    assert (up.stdout, down.stdout) == (
+        "192.0.2.1: up in www.example.com\n", "lb.example.net: down\n",
+    )  # fmt: skip
+    assert word_of(desk, "192.0.2.1", "www.example.com").word.value == "up"
+    assert word_of(desk, "lb.example.net").word.value == "down"
+
+
+async def test_release_takes_a_word_back_and_is_content_when_there_is_none(desk):
+    await gslb(desk, "drain", "2001:db8::2")
+
+    first = await gslb(desk, "release", "2001:db8::2")
+    second = await gslb(desk, "release", "2001:db8::2")
+
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert first.stdout == "2001:db8::2: released\n"
+    assert not desk.controller.forced
+
+
+async def test_publish_lets_go_what_is_held():
+    async with desk_at(main=MAIN + "max_withdrawal: {share: 10%, for: 60s}\n") as desk:
+        desk.probe_all()
+        for subject, record in desk.records.items():
+            desk.records[subject] = replace(record, verdict=record.verdict.DOWN)
+        desk.controller.tick()
+
+        status = await gslb(desk, "status")
+        said = await gslb(desk, "publish")
+        again = await gslb(desk, "publish")
+
+    assert "the safety catch keeps 7 members in" in status.stderr
+    assert "down (held in)" in status.stdout
+    assert (said.exit_code, again.exit_code) == (0, 1)
+    assert "nothing is held back" in again.stderr
+
+
+async def test_a_token_comes_from_the_option_or_the_environment():
+    async with desk_at(main=MAIN + f"admin_token: {TOKEN}\n") as desk:
+        none = await gslb(desk, "drain", "192.0.2.1")
+        option = await gslb(desk, "drain", "192.0.2.1", "--token", TOKEN)
+        environ = await gslb(desk, "release", "192.0.2.1", GSLB_ADMIN_TOKEN=TOKEN)
+        bad = await gslb(desk, "release", "192.0.2.1", "--token", "a\nb")
+
+    assert [said.exit_code for said in (none, option, environ, bad)] == [1, 0, 0, 1]
+    assert "--token or GSLB_ADMIN_TOKEN" in none.stderr
+    assert bad.stderr.startswith("gslb: ")
+
+
+# Everything that can go wrong
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "part"),
+    [
+        (["drain", "192.0.2.99"], 1, "192.0.2.99 is no member"),
+        (["drain", "192.0.2.1", "--service", "mail.example.com"], 1, "no member of mail"),
+        (["drain", "192.0.2.1", "--for", "never"], 1, "'never' is not a duration"),
+        (["drain", "192.0.2.1", "--reason", "\x1b[31m"], 1, "control characters"),
+        (["drain", ""], 1, "hint"),
+        (["drain", ".."], 1, "hint"),
+        (["drain", "a/b?c#d%"], 1, "hint"),
+        (["drain", "\udcff", "--service", "\udcff"], 1, "hint"),
+        (["release", "192.0.2.99"], 1, "no member"),
+        (["force", "192.0.2.1", "sideways"], 2, "sideways"),
+        (["force", "192.0.2.1"], 2, "Missing argument"),
+        (["drain"], 2, "Missing argument"),
+        (["drain", "192.0.2.1", "--fro", "10m"], 2, "No such option"),
+    ],
+)
+async def test_what_is_wrong_is_said_on_stderr_with_its_exit_status(desk, arguments, status, part):
+    said = await gslb(desk, *arguments)
+
+    assert said.exit_code == status
+    assert part in said.stderr
+    assert said.stdout == ""
+    assert not desk.controller.forced
+
+
+@pytest.mark.parametrize(
+    "admin",
+    [
+        "ftp://127.0.0.1", "http://", "http://127.0.0.1:0", "http://127.0.0.1:99999",
+        "http://127.0.0.1:1/v1", "http://[::1", "http://user@127.0.0.1:1", "127.0.0.1:x", "",
+        "http://127.0.0.1:1?a", "http://127.0.0.1 1", "http://a\x00b:1",
+    ],
+)  # fmt: skip
+async def test_what_is_no_url_of_a_node_is_refused(admin):
+    said = await gslb(admin, "status")
+
+    assert said.exit_code == 1
+    assert "http://127.0.0.1:8053" in said.stderr
+
+
+async def serve(answer):
+    async def talk(reader, writer):
+        async with asyncio.timeout(PATIENCE_S):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            if answer:
+                writer.close()
+            else:
+                await reader.read()
+                writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+def response(status, body, *headers):
+    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", "Connection: close", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+@pytest.mark.parametrize(
+    ("answer", "part"),
+    [
+        (b"SSH-2.0-OpenSSH\r\n", "cannot talk to"),
+        (response(200, b"hello"), "no JSON"),
+        (response(200, b"[" * 100_000), "no JSON"),
+        (response(200, b"[]"), "none of gslb's admin API"),
+        (response(200, b"{}"), "none of gslb's admin API"),
+        (response(200, b""), "none of gslb's admin API"),
+        (response(500, b"{}"), "status 500"),
+        (response(404, b'{"error": 1}'), "status 404"),
+        (response(404, b'{"error": "not here"}'), "not here"),
+        (response(302, b"", "Location: http://192.0.2.1/"), "status 302"),
+        (response(200, b"{}").replace(b": 2", b": 9"), "cannot talk to"),
+    ],
+)
+async def test_whatever_answers_instead_of_a_node_is_told(answer, part):
+    server, url = await serve(answer)
+    async with server:
+        said = await gslb(url, "status")
+
+    assert said.exit_code == 1
+    assert part in said.stderr
+    assert said.stderr.startswith("gslb: ")
+
+
+async def test_a_node_that_says_nothing_is_not_waited_for_long():
+    server, url = await serve(b"")
+    async with server:
+        with pytest.raises(ApiError, match="did not answer within"):
+            await asyncio.to_thread(call, url, "GET", "/v1/status", timeout_s=0.05)
+
+
+async def test_a_response_is_read_up_to_its_limit():
+    class Endless:
+        async def iter_any(self):
+            while True:
+                yield b"x" * 2**24
+
+    with pytest.raises(ApiError, match="sends more than"):
+        await client._read(Endless(), "http://127.0.0.1:8053")
+
+
+async def test_a_node_that_cannot_be_reached_is_told_with_a_hint():
+    server, url = await serve(b"")
+    server.close()
+    await server.wait_closed()
+
+    said = await gslb(url, "status")
+
+    assert said.exit_code == 1
+    assert f"cannot reach {url}: Connection refused" in said.stderr
+    assert "hint: is the node running there?" in said.stderr
+
+
+async def test_proxies_of_the_environment_are_not_used(desk):
+    nowhere = "http://127.0.0.1:1"
+
+    said = await gslb(desk, "status", http_proxy=nowhere, HTTP_PROXY=nowhere, ALL_PROXY=nowhere)
+
+    assert said.exit_code == 0
+
+
+async def test_an_address_without_a_scheme_is_taken_as_http(desk):
+    assert (await gslb(desk.url.removeprefix("http://"), "status")).exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["status", "drain", "force", "release", "publish"])
+def test_each_commands_help_has_examples_and_its_exit_status(command):
+    said = CliRunner().invoke(app, [command, "--help"])
+
+    assert f"\n    gslb {command}" in said.stdout
+    assert "exit status: 0 " in said.stdout
+    assert "[default: http://127.0.0.1:8053]" in said.stdout
