@@ -35,9 +35,7 @@ class Complaint:
 
     def __str__(self) -> str:
         key = f"{self.key}: " if self.key else ""
-        return (
-            f"{self.file}:{self.line}:{self.column}: {key}{self.problem}\n  hint: {self.hint}"
-        )
+        return f"{self.file}:{self.line}:{self.column}: {key}{self.problem}\n  hint: {self.hint}"
 
 
 class ConfigError(GslbError):

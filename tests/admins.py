@@ -119,6 +119,11 @@ class Desk:
                 verdict, reason, self.now_s, last_started_s=self.now_s - 0.5, last_reason=reason
             )
         self.is_complete = True
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Let the controller see what the test changed in the records."""
+        self.controller.follow(self.records, lambda: self.is_complete)
         self.controller.tick()
 
     @property

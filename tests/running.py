@@ -19,7 +19,7 @@ import struct
 import sys
 from asyncio import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from gslb.daemons.events import Event
 from gslb.daemons.node import Node
 from tests.servers import Member
 
-PATIENCE_S = 60.0
+PATIENCE_S = 30.0
 AGAIN_S = 0.01  # between two questions for an answer that will change
 
 ROOT = Path(__file__).parent.parent
@@ -342,10 +342,7 @@ class Process(Asker):
     async def is_serving(self) -> None:
         """Await that it serves, and learn where."""
         line = await self.line(" started ")
-        self.dns, self.admin = (
-            Endpoint(host, int(port))
-            for host, port in (re.search(rf" {key}=(\S+):(\d+)", line)[1:] for key in ("dns", "admin"))
-        )
+        self.dns, self.admin = (_endpoint(line, key) for key in ("dns", "admin"))
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to it alone."""
@@ -356,6 +353,12 @@ class Process(Asker):
         async with asyncio.timeout(PATIENCE_S):
             await self._reading
             return await self.process.wait()
+
+
+def _endpoint(line: str, key: str) -> Endpoint:
+    found = re.search(rf" {key}=(\S+):(\d+)", line)
+    assert found, line
+    return Endpoint(found[1], int(found[2]))
 
 
 @asynccontextmanager
@@ -429,12 +432,5 @@ async def read_frame(reader: asyncio.StreamReader) -> bytes:
 @asynccontextmanager
 async def members(*names: str) -> AsyncIterator[Sequence[Member]]:
     """Give members at these addresses, all well."""
-    made = [Member(address) for address in names]
-    entered = []
-    try:
-        for each in made:
-            entered.append(await each.__aenter__())
-        yield made
-    finally:
-        for each in entered:
-            await each.__aexit__(None, None, None)
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(Member(address)) for address in names]

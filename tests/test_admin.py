@@ -477,6 +477,34 @@ async def test_a_body_cut_into_malformed_chunks_is_the_senders_fault(desk):
     assert b" 400 Bad Request" in await over_tcp(desk, CHUNKED + b"zz\r\n")
 
 
+async def test_a_body_that_breaks_off_is_the_senders_fault(caplog):
+    async with desk_at(limits=QUICK) as desk:
+        where = desk.admin.endpoint
+        reader, writer = await asyncio.open_connection(where.host, where.port)
+        writer.write(CHUNKED + b"1\r\n{\r\n")
+        await desk.ask("GET", "/healthz")
+        writer.write(b"zz\r\n")
+        async with asyncio.timeout(PATIENCE_S):
+            said = await reader.read()
+        writer.close()
+
+    assert said.startswith(b"HTTP/1.1 4")
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_client_that_goes_away_amid_its_body_is_no_error_of_ours(desk, caplog):
+    where = desk.admin.endpoint
+    _, writer = await asyncio.open_connection(where.host, where.port)
+    writer.write(UNFINISHED + b"{")
+    await desk.ask("GET", "/healthz")
+    writer.close()
+    await writer.wait_closed()
+
+    for _ in range(3):
+        assert (await desk.ask("GET", "/healthz")).status == 200
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_a_body_is_taken_up_to_its_limit_and_no_further():
     body = json.dumps({"word": "drain", "reason": "kernel update"})
     async with desk_at(limits=QUICK) as desk:
@@ -662,7 +690,7 @@ async def test_what_the_safety_catch_holds_is_shown_and_published_at_an_operator
         desk.now_s += 1
         for subject, record in desk.records.items():
             desk.records[subject] = replace(record, verdict=record.verdict.DOWN, reason="refused")
-        desk.controller.tick()
+        desk.look_again()
 
         held = (await desk.ask("GET", "/v1/status")).json["held"]
         kept = await member(desk, "192.0.2.1")
@@ -876,3 +904,14 @@ async def test_an_error_of_ours_is_json_too_and_is_logged(desk, caplog):
         assert (await said.json()).keys() == {"error", "hint"}
 
     assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_word_for_all_services_replaces_those_for_one_and_can_be_taken_back_in_one(desk):
+    await desk.ask("PUT", FORCED + "?service=www.example.com", body={"word": "up"})
+    await desk.ask("PUT", FORCED, body=DRAIN)
+    everywhere = set(desk.controller.forced)
+    await desk.ask("DELETE", FORCED + "?service=www.example.com")
+
+    assert everywhere == {("192.0.2.1", "")}
+    assert ("192.0.2.1", "www.example.com") not in desk.controller.forced
+    assert {key[1] for key in desk.controller.forced} == {"api.example.com"}

@@ -263,6 +263,14 @@ def test_the_ttl_and_its_arithmetic(beliefs, keys, ttl_s, why):
     assert (got.ttl_s, got.ttl_why) == (ttl_s, why)
 
 
+def test_an_empty_answer_lives_as_long_as_its_soa():
+    dark = replace(WWW, all_down="nodata", ttl_s=900, ttl_min_s=600)
+
+    got = told(dark, beliefs=dict.fromkeys((U1, U2, E1, E2), DOWN))
+
+    assert got.ttl_s == 30
+
+
 # The steps.
 
 

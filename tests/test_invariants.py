@@ -201,7 +201,7 @@ def within_fence(made, client):
     return [each for each in made.pools if allowed is None or each.region in allowed]
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(services(), st.data(), clients, draws)
 def test_4_no_member_that_is_down_is_served_while_one_with_weight_is_up_and_no_fence_is_left(
     made, data, client, draw
@@ -232,7 +232,7 @@ def is_up(belief):
     return belief.verdict is Verdict.UP
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(services(), st.data(), clients, draws)
 def test_5_health_alone_never_makes_an_answer_empty(made, data, client, draw):
     found = believed_of(made, data)
@@ -306,7 +306,7 @@ def networks(draw):
     return str(ip_network((0x2001_0DB8 << 96 | number << 64, 32 + length)))
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     st.dictionaries(networks(), st.sampled_from(PLACES), max_size=8),
     st.lists(networks(), max_size=3),
@@ -394,7 +394,7 @@ def results(draw):
     return reason, draw(st.floats(0.0, 1.0)), draw(st.floats(0.0, 2.0))
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(
     st.lists(results(), min_size=4, max_size=40),
     st.integers(1, 4),

@@ -675,6 +675,16 @@ def test_reserves_that_serve_together_share(pools, expected):
             id="always: the next rung's proxies when this one's members are dead too",
         ),
         pytest.param(
+            [US, EU],
+            None,
+            {U1: DRAINED, U2: DRAINED},
+            "always",
+            Way.RUNG,
+            1,
+            even(PE),
+            id="always: not for a region that is drained",
+        ),
+        pytest.param(
             [US, AP],
             (("us", "ap"),),
             {},
@@ -845,7 +855,7 @@ def test_a_held_member_below_the_threshold_serves_by_rule_2():
         (
             {U1: DRAINED, U2: DRAINED, E1: DOWN, E2: DOWN},
             {},
-            [Outcome.SKIPPED, Outcome.NOBODY, Outcome.SERVED],
+            [Outcome.NOBODY, Outcome.NOBODY, Outcome.SERVED],
         ),
         (
             {U1: DOWN, E1: DOWN, A1: DOWN},

@@ -151,7 +151,7 @@ async def test_publish_lets_go_what_is_held():
         desk.probe_all()
         for subject, record in desk.records.items():
             desk.records[subject] = replace(record, verdict=record.verdict.DOWN)
-        desk.controller.tick()
+        desk.look_again()
 
         status = await gslb(desk, "status")
         said = await gslb(desk, "publish")

@@ -217,8 +217,9 @@ def test_the_root_zone_has_nothing_to_compress_to():
         Part(b"\x03net\x00", NS, 1, [encode_rdata(NS, b"\x02ns\x03net\x00", name.ROOT)]),
     ]
 
-    _, got = sent(query, answered(*parts, apex=name.ROOT))
+    wire, got = sent(query, answered(*parts, apex=name.ROOT))
 
+    assert b"\x03net\x00\x00\x02" in wire
     assert [rrset.to_text() for rrset in got.answer] == [
         "www.example.net. 1 IN A 192.0.2.1",
         "net. 1 IN NS ns.net.",

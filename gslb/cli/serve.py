@@ -74,17 +74,17 @@ def check(
     if as_json:
         show_json(summary)
         return
-    print(
-        "ok: {zones} zones, {services} services, {members} members, {regions} regions".format(
-            **summary
-        )
-    )
+    counts = {key: summary[key] for key in ("zones", "services", "members", "regions")}
+    print("ok: " + ", ".join(_counted(count, key) for key, count in counts.items()))
     rows = [
-        (each.name, each.type, members, f"{worst_s(each):g}s")
-        for each, members in monitored(read)
+        (each.name, each.type, members, f"{worst_s(each):g}s") for each, members in monitored(read)
     ]
     if rows:
         show_table(("monitor", "type", "members", "worst time from death to changed answers"), rows)
+
+
+def _counted(count: object, plural: str) -> str:
+    return f"{count} {plural.removesuffix('s') if count == 1 else plural}"
 
 
 def summary_of(config: Config) -> dict[str, object]:

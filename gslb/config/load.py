@@ -5,7 +5,8 @@ wrong, `load` raises.  A zone that is wrong is left out and stands in `Config.br
 others are served.
 
 Paths are relative to the file that they stand in.  Told to operators they stay as they were
-written, from the working directory where that is shorter; in the `Config` they are absolute.
+written, from the working directory where that is shorter; in the `Config` they are absolute,
+and those to be watched go through no link but the file's own.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from gslb.config import zonefile
 from gslb.config.mainfile import Main, MainReader
-from gslb.config.named import ZoneFiles, beside
+from gslb.config.named import ZoneFiles, as_watched, beside
 from gslb.config.nodes import At, Sheet
 from gslb.config.settings import BrokenZone, Config, ServedZone
 from gslb.config.yamlfile import UnreadableError, parse, read_bytes
@@ -47,9 +48,9 @@ def load(path: Path, *, hostname: str, environ: Mapping[str, str]) -> Config:
     for index, written in enumerate(main.spec.zones):
         named.add(written, top / "zones" / index)
     zones = [zonefile.read(zone_path, at, main.known) for zone_path, at in named.zones]
-    if sheet.complaints:
-        raise ConfigError([*sheet.complaints, *(note for z in zones for note in z.complaints)])
     served, broken = _sorted_out(zones)
+    if sheet.complaints:
+        raise ConfigError([*sheet.complaints, *(note for z in broken for note in z.complaints)])
     if not broken:
         _warn_of_unused(main, top, served)
     files = {path, *reader.files, *(file for zone in zones for file in zone.files)}
@@ -68,7 +69,7 @@ def _config(
     folders: Iterable[Path],
 ) -> Config:
     spec = main.spec
-    absolute = frozenset(file.absolute() for file in files)
+    watched = frozenset(as_watched(file) for file in files)
     warnings = {*sheet.warnings, *(note for zone in zones for note in zone.warnings)}
     return Config(
         file=path.absolute(),
@@ -88,9 +89,9 @@ def _config(
         quorum=main.quorum,
         max_withdrawal=main.max_withdrawal,
         warnings=tuple(sorted(warnings)),
-        files=absolute,
-        folders=frozenset(folder.absolute() for folder in folders),
-        hash=_digest(absolute, path.absolute().parent),
+        files=watched,
+        folders=frozenset(as_watched(folder / "x").parent for folder in folders),
+        hash=_digest(watched, as_watched(path).parent),
     )
 
 

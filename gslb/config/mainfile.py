@@ -63,6 +63,9 @@ class MainReader:
             if not (self.top / "regions" / name / "location").spoiled
         }
         self._check_listen(spec)
+        if self.top.has("vantages"):
+            problem = "only this node's own prober votes yet, so a quorum has nothing to count"
+            (self.top / "vantages").warn(problem, "leave it out", on_key=True)
         geo = self.top / "geo"
         return Main(
             spec=spec,

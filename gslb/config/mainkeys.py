@@ -57,8 +57,12 @@ class MainFile(Keys):
 
     model_config = ConfigDict(json_schema_extra={"required": ["zones"]})
 
-    node: Text | None = field(None, "NSID, and name in metrics and logs; default: the host's name.")
-    state_dir: FilePath = field("var", "Folder for the last snapshot and forced verdicts.")
+    node: Text | None = field(
+        None, "The node's name: NSID, id.server, gslb_info; default: the host's name."
+    )
+    state_dir: FilePath = field(
+        "var", "Folder for the last verdicts, operators' words and compiled geo maps."
+    )
     listen: ListenSpec = field({}, "Where the node listens.")
     zones: list[FilePath] = needed([], "Zone files; paths and globs.", ZONES_MAX)
     geo: Annotated[
@@ -112,8 +116,8 @@ class GeoSpec(Keys):
     asn_database: FilePath | None = field(None, "MMDB file with AS numbers, for `asns` steps.")
     max_moved: Share | None = field(
         "20%",
-        "Hold back a new database that would move more than this part of the address space; "
-        "null: never.",
+        "Hold back a new database that would give more than this part of the known addresses "
+        "another order; null: never.",
     )
 
 

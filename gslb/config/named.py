@@ -72,11 +72,18 @@ def beside(folder: Path, written: str) -> Path:
 
 def shorter(path: Path) -> Path:
     """Return *path* from the working directory if that is shorter to read."""
+    if ".." in path.parts:
+        return path  # behind a link, what stands before the dots counts
     try:
         relative = os.path.relpath(path)
     except (OSError, ValueError):
         return path
     return Path(relative) if len(relative) < len(str(path)) else path
+
+
+def as_watched(path: Path) -> Path:
+    """Return *path* as changes are told of it: its folder without links, and its own name."""
+    return _identity(path.parent) / path.name
 
 
 def _identity(path: Path) -> Path:

@@ -23,7 +23,7 @@ from gslb.config.nodes import closest
 from gslb.config.scalars import ScalarError
 from gslb.config.settings import Endpoint
 from gslb.daemons import guard
-from gslb.daemons.controller import FORCED_MAX, Controller, UnknownMemberError
+from gslb.daemons.controller import Controller, TooManyWordsError, UnknownMemberError
 from gslb.daemons.counters import Counters
 from gslb.daemons.events import LISTENERS_MAX, Event, Events
 from gslb.daemons.explainer import as_json, explain_any
@@ -114,7 +114,8 @@ class Admin:
 
     async def _metrics(self, _: Asked) -> web.Response:
         headers = {"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"}
-        return web.Response(body=self._counters.text(), headers=headers)
+        # In a thread: with thousands of members the text takes longer than a query may wait.
+        return web.Response(body=await asyncio.to_thread(self._counters.text), headers=headers)
 
     async def _openapi(self, _: Asked) -> web.Response:
         return json_response(document())
@@ -178,11 +179,10 @@ class Admin:
         address, service = self._whom(asked)
         by = "admin" if authenticated else asked.peer
         forced = read_word(await asked.body(), by, self._clock())
-        words = self._controller.forced
-        if len(words) >= FORCED_MAX and (address, service) not in words:
-            raise RequestError(409, f"{FORCED_MAX} words hold already", "release some first")
         try:
             self._controller.force(address, forced, service)
+        except TooManyWordsError as error:
+            raise RequestError(409, str(error), "release some first") from None
         except UnknownMemberError as error:
             raise _no_member(str(error)) from None
         return json_response(forced_shape(forced))

@@ -39,6 +39,10 @@ class UnknownMemberError(GslbError):
     """Nobody of that address is a member, or not of that service."""
 
 
+class TooManyWordsError(GslbError):
+    """As many operators' words are in force as may be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reloads:
     """How reloads have gone: counts, and what was wrong with the last one if it failed."""
@@ -70,6 +74,8 @@ class Controller:
         self._complete: Callable[[], bool] = lambda: False
         self._held = Review()
         self._waives_hold = False
+        self._touched: set[bytes] | None = None  # services to compile again; None is all
+        self._rest_on = _services_by_subject(world)
         self.dirty = False
         self.on_change: Callable[[], None] = self.tick
         self.reloads = Reloads()
@@ -90,6 +96,7 @@ class Controller:
     def follow(self, records: Mapping[Subject, Record], complete: Callable[[], bool]) -> None:
         """Read verdicts from *records* from now on; *complete* says when each has been probed."""
         self._records, self._complete = records, complete
+        self._touched = None
 
     @property
     def config(self) -> Config:
@@ -156,13 +163,16 @@ class Controller:
                 "verdict",
                 member=subject.address,
                 target="{}:{}".format(*subject.target),
+                host=subject.host,
                 monitor=subject.monitor,
                 verdict=after.verdict.value,
                 was=before.verdict.value,
                 reason=after.reason,
                 detail=result.detail,
             )
-        if after.verdict is not before.verdict or after.flips_at_s != before.flips_at_s:
+        if _believed_part(before) != _believed_part(after):
+            if self._touched is not None:
+                self._touched |= self._rest_on.get(subject, set())
             self.on_change()
 
     def tick(self) -> None:
@@ -171,6 +181,7 @@ class Controller:
         was_settled = self._settled
         stale = not self.is_settled and self._is_restored
         if self._settled and not was_settled:
+            self._touched = None
             self._events.announce("settled", restored=self._is_restored)
         self._drop_expired(now_s)
         self._hold_back(now_s)
@@ -182,7 +193,9 @@ class Controller:
             now_s=now_s,
             stale=stale,
             previous=old,
+            touched=self._touched,
         )
+        self._touched = set()
         same = old.plan is new.plan and old.stale == stale
         if not same or any(new.entries[key] is not old.entries[key] for key in new.entries):
             self.publish(new)
@@ -198,6 +211,7 @@ class Controller:
     def adopt(self, reread: Reread) -> None:
         """Serve another world from now on, and tell what of the files could not be taken over."""
         self.world, self.kept_zones = reread.world, reread.kept
+        self._touched, self._rest_on = None, _services_by_subject(reread.world)
         if reread.held is not None and reread.held != self.geo_held:
             self._counters.events["gslb_geo_changes_held"] += 1
             self._events.announce("geo_held", error=reread.held)
@@ -216,10 +230,18 @@ class Controller:
         self._events.announce("reload_failed", error=error)
 
     def force(self, address: str, forced: Forced, service: str = "") -> None:
-        """Let an operator's word hold for a member; raises UnknownMemberError."""
+        """Let an operator's word hold for a member, in all services or in one.
+
+        Raises UnknownMemberError or TooManyWordsError.
+        """
         self._check_member(address, service)
-        if len(self.forced) >= FORCED_MAX:
-            raise UnknownMemberError(f"{FORCED_MAX} words are in force; release some first")
+        said = [
+            k for k in self.forced if k == (address, service) or (k[0] == address and not service)
+        ]
+        if len(self.forced) - len(said) >= FORCED_MAX:
+            raise TooManyWordsError(f"{FORCED_MAX} words are in force")
+        for key in said:
+            del self.forced[key]
         self.forced[address, service] = forced
         self._events.announce(
             "forced",
@@ -230,30 +252,44 @@ class Controller:
             by=forced.by or None,
             until_s=forced.until_s,
         )
+        self._touched = None
         self.dirty = True
         self.tick()
 
     def release(self, address: str, service: str = "") -> None:
         """Take an operator's word back, if there is one; raises UnknownMemberError."""
         self._check_member(address, service)
+        if service and (whole := self.forced.pop((address, ""), None)) is not None:
+            for other in self._services_with(address):
+                self.forced.setdefault((address, other), whole)
         for key in [key for key in self.forced if key[0] == address and service in ("", key[1])]:
             del self.forced[key]
             self._events.announce("released", member=address, service=key[1] or None)
+        self._touched = None
         self.dirty = True
         self.tick()
 
+    def _services_with(self, address: str) -> list[str]:
+        return [
+            service.text
+            for service in self.config.services()
+            if any(
+                str(member.address) == address
+                for member in members_of(service, self.config.regions)
+            )
+        ]
+
     def _check_member(self, address: str, service: str) -> None:
-        for each in self.config.services():
-            if service in ("", each.text) and any(
-                str(member.address) == address for member in members_of(each, self.config.regions)
-            ):
-                return
+        found = self._services_with(address)
+        if service in found or (not service and found):
+            return
         where = f" of {service}" if service else ""
         raise UnknownMemberError(f"{address} is no member{where}")
 
     def _drop_expired(self, now_s: float) -> None:
         for key in [k for k, word in self.forced.items() if forced_at(word, now_s) is None]:
             del self.forced[key]
+            self._touched = None
             self.dirty = True
             self._events.announce("expired", member=key[0], service=key[1] or None)
 
@@ -269,16 +305,17 @@ class Controller:
         """Ask the safety catch what to hold of the verdicts that are not forced."""
         if not self._settled:
             return
-        catch = None if self._waives_hold else self.config.max_withdrawal
-        self._waives_hold = False
-        if catch is None and not self._held.members:
-            self._held = Review()
+        was, self._held = self._held, Review()
+        if (catch := self.config.max_withdrawal) is None:
             return
-        was, self._held = self._held, Review(living=self._held.living)
+        if self._touched == set() and not was.members and not self._waives_hold:
+            self._held = was
+            return
+        waived, self._waives_hold = self._waives_hold, False
         weights, living = self._living()
-        self._held = review(
-            catch, Review(was.members, was.since_s, was.living), weights, living, now_s
-        )
+        self._held = review(None if waived else catch, was, weights, living, now_s)
+        if self._held.members != was.members:
+            self._touched = None
         if self._held.members and not was.members:
             self._counters.events["gslb_withdrawals_held"] += 1
             self._events.announce("withdrawal_held", members=len(self._held.members))
@@ -296,6 +333,27 @@ class Controller:
                     if belief.lives or belief.forced is not None:
                         living.append(key)
         return weights, frozenset(living)
+
+
+def _services_by_subject(world: World) -> dict[Subject, set[bytes]]:
+    """Return the names of the services whose answers rest on each subject."""
+    found: dict[Subject, set[bytes]] = {}
+    for service in world.plan.services.values():
+        for member in members_of(service, world.plan.regions):
+            if member.subject is not None:
+                found.setdefault(member.subject, set()).add(service.name)
+    return found
+
+
+def _believed_part(record: Record) -> tuple[object, ...]:
+    """Return what of a record a belief is made from."""
+    return (
+        record.verdict,
+        record.reason,
+        record.since_s,
+        record.flips_at_s,
+        record.risen_at_s,
+    )
 
 
 def grace_s(config: Config) -> float:

@@ -78,13 +78,13 @@ class Counters(Collector):
             "gslb_answers",
             "Answers from services, and by which rule of the ladder.",
             ["service", "how"],
-            self.answers,
+            self.answers.copy(),
         )
         yield _counter(
             "gslb_probes",
             "Probes by monitor and result: ok, or why not.",
             ["monitor", "result"],
-            self.probes,
+            self.probes.copy(),
         )
         for event, help_text in EVENTS.items():
             family = CounterMetricFamily(event, help_text)
@@ -94,7 +94,7 @@ class Counters(Collector):
 
     def _query_labels(self) -> Counter[tuple[str, ...]]:
         shown: Counter[tuple[str, ...]] = Counter()
-        for (proto, type_, rcode), count in self.queries.items():
+        for (proto, type_, rcode), count in self.queries.copy().items():
             labels = (proto, TYPES.get(type_, OTHER), RCODES.get(rcode, OTHER))
             shown[labels] += count
         return shown

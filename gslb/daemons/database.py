@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from hashlib import sha256
+from io import BytesIO
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from gslb.routing.runs import Runs, overlay
 log = logging.getLogger("gslb.geo")
 
 CACHED_MAX = 64  # images kept in the cache; the oldest go first
+
+_UNREADABLE = (ValueError, OSError, RecursionError, maxminddb.InvalidDatabaseError)
 
 # Told what is being done, and which part of it, 0 to 1, is done.
 Progress = Callable[[str, float], None]
@@ -130,7 +133,9 @@ def _walk_both(
 def _walk_one(path: Path, octets: bytes) -> tuple[Runs, Runs, list[object]]:
     """Return the runs of one database, and its decoded records, the first of them None."""
     try:
-        with maxminddb.open_database(path) as reader:
+        # From the octets that the tree is read from, so that a file replaced meanwhile does no
+        # harm; and in Python, because the reader in C crashes on damaged files.
+        with maxminddb.open_database(BytesIO(octets), maxminddb.MODE_FD) as reader:
             meta = reader.metadata()
             tree = read_tree(octets, meta.node_count, meta.record_size, meta.ip_version)
             walked = walk(tree)
@@ -139,7 +144,7 @@ def _walk_one(path: Path, octets: bytes) -> tuple[Runs, Runs, list[object]]:
                 packed = number.to_bytes(4 if version == 4 else 16, "big")
                 records.append(reader.get(ip_address(packed)))
             return walked.ipv4, walked.ipv6, records
-    except (ValueError, OSError, maxminddb.InvalidDatabaseError) as error:
+    except _UNREADABLE as error:
         raise DatabaseError(f"{path}: not a readable MMDB: {error}") from error
 
 
@@ -180,7 +185,7 @@ def look_up(path: Path, address: Address) -> tuple[object, int]:
     Raises DatabaseError for a file that cannot be read.
     """
     try:
-        with maxminddb.open_database(path) as reader:
+        with maxminddb.open_database(path, maxminddb.MODE_MEMORY) as reader:
             return reader.get_with_prefix_len(address)
-    except (ValueError, OSError, maxminddb.InvalidDatabaseError) as error:
+    except _UNREADABLE as error:
         raise DatabaseError(f"{path}: {error}") from error

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from prometheus_client.core import Metric
 
+from gslb import __version__
 from gslb.daemons.controller import Controller
 from gslb.daemons.counters import Gauges, gauge
 from gslb.health.verdict import Verdict
@@ -15,6 +16,7 @@ _UP = {Verdict.UP: 1.0, Verdict.DOWN: 0.0, Verdict.UNKNOWN: 0.5}
 GAUGES = {
     "gslb_member_up": "1 for a member that is up, 0 for down, 0.5 for unknown, as measured.",
     "gslb_member_forced": "1 for a member of which an operator's word holds.",
+    "gslb_info": "Always 1; says which node this is, and what runs on it.",
     "gslb_snapshot_generation": "The number of the snapshot that is served.",
     "gslb_snapshot_age_seconds": "Seconds since the snapshot was published.",
     "gslb_snapshot_restored": "1 while verdicts from before a restart are served.",
@@ -47,6 +49,8 @@ def gauges_of(controller: Controller, clock: Callable[[], float]) -> Gauges:
         labels = ("service", "member")
         yield gauge("gslb_member_up", GAUGES["gslb_member_up"], up, labels)
         yield gauge("gslb_member_forced", GAUGES["gslb_member_forced"], forced, labels)
+        info = (controller.config.node, __version__, "python")
+        yield gauge("gslb_info", GAUGES["gslb_info"], {info: 1.0}, ("node", "version", "engine"))
         for name, value in plain.items():
             yield gauge(name, GAUGES[name], {(): value})
 

@@ -16,7 +16,6 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from random import SystemRandom
@@ -35,6 +34,9 @@ from gslb.routing.snapshot import Snapshot
 log = logging.getLogger("gslb.nameserver")
 
 DATAGRAMS_AT_ONCE_MAX = 64  # then the loop gets a turn
+ROUNDS_AT_CLOSE_MAX = 64  # more than a socket's buffer holds, unless it is filled as we read
+TURNS_AT_CLOSE = 3  # of the loop: until bytes that have arrived have woken their connection
+PORTS_TRIED_MAX = 16
 NSID_BYTES_MAX = 128
 _LENGTH = Struct(">H")
 _IP_PKTINFO = 8  # linux/in.h; the socket module has no name for it
@@ -128,6 +130,7 @@ class Nameserver:
         self._tcp: list[asyncio.Server] = []
         self._connections: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: set[asyncio.Task[None]] = set()
         self.endpoints: tuple[Endpoint, ...] = ()
 
     @property
@@ -148,11 +151,17 @@ class Nameserver:
         loop = asyncio.get_running_loop()
         for sock in self._udp:
             loop.remove_reader(sock)
-            self._read(sock)
+            for _ in range(ROUNDS_AT_CLOSE_MAX):
+                if self._read(sock) < DATAGRAMS_AT_ONCE_MAX:
+                    break
             sock.close()
         for server in self._tcp:
             server.close()
         self._udp, self._tcp = [], []
+        for _ in range(TURNS_AT_CLOSE):
+            await asyncio.sleep(0)
+        for task in self._waiting:
+            task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=drain_s)
         for task in self._tasks:
@@ -161,28 +170,36 @@ class Nameserver:
             await asyncio.wait(self._tasks)
 
     async def _bind(self, endpoint: Endpoint) -> Endpoint:
-        udp = _udp_socket(endpoint)
-        port = udp.getsockname()[1]
-        try:
-            server = await asyncio.start_server(self._accept, endpoint.host, port)
-        except OSError:
-            udp.close()
-            raise
+        udp, server = await self._bind_both(endpoint)
         asyncio.get_running_loop().add_reader(udp, self._read, udp)
         self._udp.append(udp)
         self._tcp.append(server)
-        return Endpoint(endpoint.host, port)
+        return Endpoint(endpoint.host, udp.getsockname()[1])
 
-    def _read(self, sock: socket.socket) -> None:
-        """Answer what has come in, up to a bound."""
-        for _ in range(DATAGRAMS_AT_ONCE_MAX):
+    async def _bind_both(self, endpoint: Endpoint) -> tuple[socket.socket, asyncio.Server]:
+        """Return a socket and a server at one port; the system chooses port 0 for UDP alone."""
+        tries = PORTS_TRIED_MAX if endpoint.port == 0 else 1
+        while True:
+            udp = _udp_socket(endpoint)
+            try:
+                port = udp.getsockname()[1]
+                return udp, await asyncio.start_server(self._accept, endpoint.host, port)
+            except OSError:
+                udp.close()
+                tries -= 1
+                if not tries:
+                    raise
+
+    def _read(self, sock: socket.socket) -> int:
+        """Answer what has come in, up to a bound; return how many datagrams that was."""
+        for count in range(DATAGRAMS_AT_ONCE_MAX):
             try:
                 wire, info, _, peer = sock.recvmsg(TCP_MAX, 128)
             except (BlockingIOError, InterruptedError):
-                return
+                return count
             except OSError as error:
                 log.warning("cannot read a datagram: %s", error)
-                return
+                return count
             response = self._responder.respond(wire, peer[0], "udp")
             if response is None:
                 continue
@@ -191,6 +208,7 @@ class Nameserver:
             except OSError:
                 # The way back is full or gone; a resolver asks again.
                 self._counters.events["gslb_dropped_datagrams"] += 1
+        return DATAGRAMS_AT_ONCE_MAX
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peername")
@@ -209,34 +227,60 @@ class Nameserver:
         self._connections[client] += 1
         try:
             await self._serve(reader, writer, client)
-        except (OSError, asyncio.IncompleteReadError, TimeoutError):
-            writer.transport.abort()
-        except asyncio.CancelledError:
-            writer.transport.abort()
+            await self._end(writer)
+        except (OSError, TimeoutError, asyncio.CancelledError):
+            # Whatever ends a connection early ends nothing else.
+            pass
         finally:
+            writer.transport.abort()
             self._tasks.discard(task)
             self._connections[client] -= 1
             if not self._connections[client]:
                 del self._connections[client]
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: str
     ) -> None:
-        """Answer the frames of one connection in their order until it ends or idles."""
-        while self._tcp:
+        """Answer the frames of one connection in their order until it ends, idles or we close."""
+        while True:
             idle_s = self._idle_s()
-            async with asyncio.timeout(idle_s):
-                (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-                wire = await reader.readexactly(length)
+            wire = await self._next_frame(reader, idle_s)
+            if wire is None:
+                return
             response = self._responder.respond(wire, client, "tcp", idle_s)
             if response is None:
                 return
             writer.write(_LENGTH.pack(len(response)) + response)
             async with asyncio.timeout(self._limits.write_s):
                 await writer.drain()
+
+    async def _next_frame(self, reader: asyncio.StreamReader, idle_s: float) -> bytes | None:
+        """Return the next frame; None at the end, or when we close and no whole one is there.
+
+        Raises TimeoutError.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        self._waiting.add(task)
+        try:
+            # What has arrived whole is read without waiting, so it is served while we close.
+            async with asyncio.timeout(idle_s if self._tcp else 0.0):
+                (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+                return await reader.readexactly(length)
+        except asyncio.IncompleteReadError:
+            return None
+        except (TimeoutError, asyncio.CancelledError):
+            if self._tcp:
+                raise
+            return None
+        finally:
+            self._waiting.discard(task)
+
+    async def _end(self, writer: asyncio.StreamWriter) -> None:
+        """Close a connection once all that was answered has left."""
+        writer.close()
+        async with asyncio.timeout(self._limits.write_s):
+            await writer.wait_closed()
 
     def _idle_s(self) -> float:
         busy = self.connections * 2 > self._limits.connections_max
@@ -254,9 +298,9 @@ def _udp_socket(endpoint: Endpoint) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         sock.setblocking(False)
         sock.bind((endpoint.host, endpoint.port))
-    except OSError:
+    except OSError as error:
         sock.close()
-        raise
+        raise OSError(error.errno, f"{error.strerror}: {endpoint}") from None
     return sock
 
 

@@ -13,13 +13,10 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
-from watchfiles import awatch
-
-from gslb.config.settings import Config, Endpoint
-from gslb.daemons import planner, store
+from gslb.config.settings import Endpoint
+from gslb.daemons import planner, store, watching
 from gslb.daemons.admin import Admin
 from gslb.daemons.controller import TICK_S, Controller
 from gslb.daemons.counters import Counters
@@ -34,7 +31,6 @@ from gslb.errors import ConfigError
 
 log = logging.getLogger("gslb.node")
 
-CHANGE_SETTLES_MS = 200  # an editor writes a file in several steps
 COALESCE_S = 0.002  # verdicts that flip together are published together
 SAVE_EVERY_S = 0.5
 
@@ -59,6 +55,7 @@ class Node:
         self._changed = asyncio.Event()
         self._reload = asyncio.Event()
         self._moved = asyncio.Event()  # other files are to be watched
+        self._seen: watching.Stamps = {}
 
     @classmethod
     async def start(
@@ -67,6 +64,7 @@ class Node:
         """Read *path* and bind its sockets; raises ConfigError or OSError."""
         node = cls(path, clock or steady_clock(), progress)
         config = planner.read(path)
+        node._seen = watching.stamps(config)
         world = planner.make(config, planner.cache_of(config), progress)
         restored = store.load(config.state_dir)
         node.controller = Controller(world, node.clock, node.counters, node.events, restored)
@@ -189,19 +187,11 @@ class Node:
     async def _watch(self) -> None:
         """Reload when a file that the configuration names, or a folder of its globs, changes."""
         while True:
-            config = self.controller.config
-            folders = {path.parent for path in config.files} | config.folders
-            changes = awatch(
-                *(folder for folder in folders if folder.is_dir()),
-                recursive=False,
-                debounce=CHANGE_SETTLES_MS,
-                step=50,
-                watch_filter=partial(_concerns, config),
-                stop_event=self._moved,
-            )
-            async for _ in changes:
-                self._reload.set()
             self._moved.clear()
+            async for _ in watching.looks(self.controller.config, self._moved):
+                now = await asyncio.to_thread(watching.stamps, self.controller.config)
+                if now != self._seen:
+                    self._reload.set()
 
     async def _reload_when_told(self) -> None:
         while True:
@@ -212,17 +202,17 @@ class Node:
     async def _reload_once(self) -> None:
         """Take over what the files say now, or refuse it and say why."""
         old = self.controller.config
+        # Before reading: what changes meanwhile will differ, and be read again.
+        self._seen = seen = await asyncio.to_thread(watching.stamps, old)
         try:
             reread = await asyncio.to_thread(read_again, self.path, self.controller.world)
         except ConfigError as error:
             self.controller.refuse(str(error))
             return
+        new = await asyncio.to_thread(watching.stamps, reread.world.config)
+        self._seen = {path: seen.get(path, stamp) for path, stamp in new.items()}
         self.controller.adopt(reread)
         self._moved.set()
         self.prober.watch(self.controller.subjects())
         if keys := needs_restart(old, reread.world.config):
             self.events.announce("restart_needed", changed=", ".join(keys))
-
-
-def _concerns(config: Config, _: object, path: str) -> bool:
-    return Path(path) in config.files or Path(path).parent in config.folders

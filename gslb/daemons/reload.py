@@ -48,6 +48,8 @@ def read_again(path: Path, old: World) -> Reread:
 def merge(old: Config, new: Config) -> tuple[Config, tuple[BrokenZone, ...]]:
     """Return *new* with the old version of each zone that has become broken, and those zones."""
     served = {zone.text: zone for zone in old.zones}
+    for zone in new.zones:
+        served.pop(zone.text, None)  # a second file for a zone that is served is broken too
     kept = tuple(
         broken
         for broken in new.broken

@@ -36,7 +36,6 @@ class Outcome(Enum):
     SERVED = "served"
     BELOW = "below threshold"
     NOBODY = "nobody living"
-    SKIPPED = "skipped"
     NOT_REACHED = "not reached"
 
 
@@ -194,7 +193,7 @@ def _served(rungs: tuple[Rung, ...], way: Way, at: int, candidates: tuple[Candid
 def _outcome(rung: Rung) -> Outcome:
     """Return what became of a rung that was passed by."""
     if rung.is_empty:
-        return Outcome.SKIPPED
+        return Outcome.NOBODY
     return Outcome.BELOW if rung.living else Outcome.NOBODY
 
 

@@ -8,7 +8,7 @@ change: a service whose members are believed of as before keeps its choices.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -107,14 +107,18 @@ def compile_snapshot(
     now_s: float,
     stale: bool = False,
     previous: Snapshot | None = None,
+    touched: Collection[bytes] | None = None,
 ) -> Snapshot:
     """Return the snapshot of *plan* for what is believed now.
 
-    Entries of *previous* are kept where nothing changed that they rest on.
+    Entries of *previous* are kept where nothing changed that they rest on.  *touched* names
+    the only services of which something may have changed; None is all of them.
     """
     kept = previous.entries if previous is not None and previous.plan is plan else {}
-    entries = {}
+    entries = dict(kept)
     for key, service in plan.services.items():
+        if kept and touched is not None and key not in touched and not kept[key].moves:
+            continue
         rests_on = tuple(believed(service, each) for each in members_of(service, plan.regions))
         old = kept.get(key)
         if old is not None and not old.moves and old.rests_on == rests_on:
