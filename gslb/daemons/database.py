@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from hashlib import sha256
 from io import BytesIO
 from ipaddress import ip_address
@@ -111,27 +112,34 @@ def _walk_both(
     digest: str,
     progress: Progress,
 ) -> Atlas:
-    layers: list[tuple[Runs, Runs, list[object]]] = []
+    layers: list[tuple[Runs, Runs, list[Place]]] = []
     for number, (path, octets) in enumerate(zip(paths, contents, strict=True)):
         if path is None or octets is None:
-            layers.append((BLANK.ipv4, BLANK.ipv6, [None]))
+            layers.append((BLANK.ipv4, BLANK.ipv6, [NOWHERE]))
         else:
             progress(f"walking {path.name}", number / 2)
-            layers.append(_walk_one(path, octets))
+            layers.append(_walk_one(path, octets, place_from if not number else _asn_from))
     progress("joining", 0.9)
     (city4, city6, cities), (asn4, asn6, asns) = layers
     numbers: dict[Place, int] = {NOWHERE: 0}
 
     def place(city: int, asn: int) -> int:
-        return numbers.setdefault(place_from(cities[city], asns[asn]), len(numbers))
+        whole = replace(cities[city], asn=asns[asn].asn)
+        return numbers.setdefault(whole, len(numbers))
 
     ipv4, ipv6 = overlay(city4, asn4, place), overlay(city6, asn6, place)
     progress("joining", 1.0)
     return Atlas(ipv4, without_transition(ipv6), tuple(numbers), digest)
 
 
-def _walk_one(path: Path, octets: bytes) -> tuple[Runs, Runs, list[object]]:
-    """Return the runs of one database, and its decoded records, the first of them None."""
+def _asn_from(record: object) -> Place:
+    return place_from(None, record)
+
+
+def _walk_one(
+    path: Path, octets: bytes, place_of: Callable[[object], Place]
+) -> tuple[Runs, Runs, list[Place]]:
+    """Return the runs of one database, and what its records say, the first of them nothing."""
     try:
         # From the octets that the tree is read from, so that a file replaced meanwhile does no
         # harm; and in Python, because the reader in C crashes on damaged files.
@@ -139,11 +147,12 @@ def _walk_one(path: Path, octets: bytes) -> tuple[Runs, Runs, list[object]]:
             meta = reader.metadata()
             tree = read_tree(octets, meta.node_count, meta.record_size, meta.ip_version)
             walked = walk(tree)
-            records: list[object] = [None]
+            places = [NOWHERE]
             for version, number in walked.firsts:
                 packed = number.to_bytes(4 if version == 4 else 16, "big")
-                records.append(reader.get(ip_address(packed)))
-            return walked.ipv4, walked.ipv6, records
+                # A decoded record is many times larger than what is taken from it.
+                places.append(place_of(reader.get(ip_address(packed))))
+            return walked.ipv4, walked.ipv6, places
     except _UNREADABLE as error:
         raise DatabaseError(f"{path}: not a readable MMDB: {error}") from error
 

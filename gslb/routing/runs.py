@@ -118,6 +118,10 @@ def overlay(one: Runs, other: Runs, combine: Callable[[int, int], int]) -> Runs:
 
     *combine* is asked once for each distinct pair.
     """
+    if len(other) == 1:
+        return one.map(lambda value: combine(value, other.values[0]))
+    if len(one) == 1:
+        return other.map(lambda value: combine(one.values[0], value))
     known: dict[tuple[int, int], int] = {}
     out = Runs(one.bits)
     for start, a, b in _together(one, other):
