@@ -18,10 +18,11 @@ import socket
 import struct
 import sys
 from asyncio import subprocess
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from ipaddress import ip_network
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import aiohttp
 import dns.edns
@@ -35,7 +36,7 @@ from gslb.daemons.events import Event
 from gslb.daemons.node import Node
 from tests.servers import Member
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 AGAIN_S = 0.01  # between two questions for an answer that will change
 
 ROOT = Path(__file__).parent.parent
@@ -361,17 +362,50 @@ def _endpoint(line: str, key: str) -> Endpoint:
     return Endpoint(found[1], int(found[2]))
 
 
+class At(Asker):
+    """A server that somebody else looks after."""
+
+    def __init__(self, dns: Endpoint, admin: Endpoint) -> None:
+        self.dns, self.admin = dns, admin
+
+
+@contextmanager
+def serving(path: Path) -> Iterator[At]:
+    """Give `gslb run` as a process that serves many tests, each with an event loop of its own."""
+    process = Popen(command("run", path), stderr=PIPE, env=environment(), text=True)
+    assert process.stderr is not None
+    said = []
+    try:
+        for line in process.stderr:
+            said.append(line)
+            if " started " in line:
+                yield At(_endpoint(line, "dns"), _endpoint(line, "admin"))
+                break
+        else:
+            pytest.fail("it ended; it said:\n" + "".join(said))
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def command(*arguments: str | Path) -> list[str]:
+    """Return the command line that runs this tree's program."""
+    return [sys.executable, "-m", "gslb", *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    """Return the environment that it needs."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+
 @asynccontextmanager
 async def gslb(*arguments: str | Path) -> AsyncIterator[Process]:
     """Give the command line as a process; whatever runs at the end is killed."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "gslb",
-        *map(str, arguments),
+        *command(*arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        env=environment(),
     )
     it = Process(process)
     try:

@@ -560,6 +560,29 @@ def test_everything_else_of_a_zone_is_answered_by_itself():
     assert asked(snap, "sub", "MX").authority[0].name == dns.name.from_text("sub", ORIGIN)
 
 
+@pytest.mark.parametrize("link", [("to-child", "CNAME", "x.kid"), ("kids", "DNAME", "kid")])
+def test_an_alias_into_another_zone_of_ours_is_not_denied_by_this_one(link):
+    made = plan(records=[link])
+    child = name.parse("kid.example.com")
+    snap = snapshot(replace(made, zones={**made.zones, child: made.zones[APEX]}))
+
+    got = asked(snap, "x.kids" if link[1] == "DNAME" else link[0])
+
+    assert (got.rcode(), got.authority) == (dns.rcode.NOERROR, [])
+    assert [(rrset.rdtype.name, str(rrset[0].target)) for rrset in got.answer[-1:]] == [
+        ("CNAME", "x.kid.example.com.")
+    ]
+
+
+def test_an_alias_into_a_broken_zone_below_is_not_denied_either():
+    made = plan(records=[("to-child", "CNAME", "x.kid")])
+    snap = snapshot(replace(made, broken=frozenset({name.parse("kid.example.com")})))
+
+    got = asked(snap, "to-child")
+
+    assert (got.rcode(), len(got.answer), got.authority) == (dns.rcode.NOERROR, 1, [])
+
+
 def test_the_root_zone_is_served_like_any_other():
     soa = zone(("r", "SOA", "ns1 admin 1 2 3 4 60")).nodes[name.parse("r", APEX)].rrsets
     host = zone(("r", "A", "192.0.2.77")).nodes[name.parse("r", APEX)].rrsets
@@ -777,6 +800,18 @@ def test_the_scope_is_never_shorter_than_the_sticky_prefix(subnet, expected_scop
     sticky = replace(NEAR, sticky=Sticky(ipv4=28, ipv6=64))
 
     got = asked(snapshot(plan(sticky, known=KNOWN)), "www", subnet=subnet)
+
+    assert scope(got) == expected_scope
+
+
+@pytest.mark.parametrize(
+    ("address", "expected_scope"),
+    [("::1", 81), ("::fffe:0:0", 96), ("::8000:0:0:0", 65), ("0:0:0:1::", 64), ("2001:db8::", 56)],
+)
+def test_the_scope_of_a_sticky_ipv6_client_never_takes_in_those_of_ipv4(address, expected_scope):
+    sticky = replace(WWW, sticky=Sticky(ipv4=24, ipv6=56), route=())
+
+    got = asked(snapshot(plan(sticky)), "www", subnet=(address, 128))
 
     assert scope(got) == expected_scope
 

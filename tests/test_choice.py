@@ -6,13 +6,16 @@ from fractions import Fraction
 from itertools import pairwise
 from math import lcm, sqrt
 from random import Random
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gslb.dns.response import TCP_MAX
 from gslb.model import Family
 from gslb.routing.choice import (
+    ANSWER_BYTES_MAX,
     DRAW_BITS,
     SHARES_MAX,
     SPARE_BITS,
@@ -114,6 +117,56 @@ def digits(shares, count):
             radix *= total
             total -= shares[at]
         yield Fraction(1, radix)
+
+
+@given(
+    st.lists(st.integers(1, 1 << 20), min_size=1, max_size=30),
+    st.integers(1, 30),
+    st.integers(0, DRAW_MAX),
+)
+def test_a_draw_of_several_goes_along_the_shares_that_are_left(shares, count, draw):
+    got = drawn(cumulative(shares), count, draw)
+
+    first = sum(shares[: got[0]])
+    assert len(got) == len(set(got)) == min(count, len(shares))
+    assert first <= draw % sum(shares) < first + shares[got[0]]
+
+
+class Counted(int):
+    """A number that counts how often any of its kind is added to or taken from."""
+
+    times: ClassVar[Counter[str]] = Counter()
+
+    def __add__(self, other):
+        self.times["sums"] += 1
+        return Counted(int(self) + other)
+
+    def __sub__(self, other):
+        self.times["sums"] += 1
+        return Counted(int(self) - other)
+
+
+def test_thousands_of_answers_are_drawn_without_adding_up_what_is_left_each_time():
+    members = 2000
+    Counted.times.clear()
+
+    got = drawn([Counted(end) for end in range(1, members + 1)], members, 7)
+
+    assert sorted(got) == list(range(members))
+    assert Counted.times["sums"] < 40 * members
+
+
+@pytest.mark.parametrize(("family", "octets"), [("192.0.{}.{}", 16), ("2001:db8::{:x}:{:x}", 28)])
+@pytest.mark.parametrize("answers", [0, 5000])
+def test_no_more_is_answered_than_one_message_holds(family, octets, answers):
+    members = [member(family.format(n // 250, n % 250)) for n in range(5000)]
+    made = service(pool("us", *members), answers=answers)
+    climbed = climb(made, members[0].family, (("us",),), lambda _: UP, REGIONS, 0.0)
+
+    picked = choice_of(made, members[0].family, climbed).pick(1)
+
+    assert len(picked) == ANSWER_BYTES_MAX // octets
+    assert len(picked) * octets <= TCP_MAX - 5000
 
 
 @pytest.mark.parametrize(("answers", "expected"), [(1, 1), (2, 2), (3, 3), (9, 3), (0, 3)])

@@ -64,8 +64,15 @@ def test_the_example_of_the_contract_loads(folder):
         "127.2.0.100", ("127.2.0.100", 80), "tcp:80", "eu-west"
     )
     assert (config.monitors["tcp:80"].type, config.monitors["tcp:80"].port) == ("tcp", 80)
-    assert [note.key for note in config.warnings] == ["regions.ap-south"]
+    assert [note.key for note in config.warnings] == ["regions.ap-south", "vantages"]
     assert www.name in config.zones[0].zone.nodes
+
+
+def test_a_region_in_antarctica_is_a_warning(folder):
+    config = folder.load(MAIN.replace("[39.04, -77.49]", "[-77.49, 39.04]"))
+
+    (note,) = [note for note in config.warnings if note.key == "regions.us-east.location"]
+    assert (note.problem, "[39.04, -77.49]" in note.hint) == ("lies in Antarctica", True)
 
 
 def test_what_is_not_written_has_its_default(folder):

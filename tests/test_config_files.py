@@ -13,7 +13,7 @@ from gslb.config import latency
 from gslb.config.fields import REGIONS_MAX, ZONES_MAX
 from gslb.config.known import Known
 from gslb.config.load import load
-from gslb.config.named import ZoneFiles
+from gslb.config.named import ZoneFiles, as_watched
 from gslb.config.nodes import At, Node, Sheet
 from gslb.dns import name
 from gslb.errors import ConfigError
@@ -50,7 +50,7 @@ def test_a_mistake_is_told_once_and_not_its_consequences(folder):
     found = folder.complaints(main, zone)
 
     assert [note.key for note in found] == [
-        "regions.eu-west.location[0]",
+        "regions.eu-west.location",
         "monitors.web.path",
         "services.x.ttl",
     ]
@@ -117,6 +117,17 @@ def test_nested_zones_are_fine_and_a_zone_needs_no_services(folder):
     assert config.broken == ()
 
 
+def test_a_service_inside_a_nested_zone_of_its_own_is_an_error(folder):
+    main = MAIN.replace("[zone.yaml]", "[zone.yaml, sub.yaml]")
+    sub = "zone: sub.example.com\nfile: example.com.zone\n"
+
+    config = folder.load(main, zone__yaml=WWW.replace("www:", "www.sub:"), sub__yaml=sub)
+
+    assert [zone.text for zone in config.zones] == ["sub.example.com"]
+    (note,) = config.broken[0].complaints
+    assert "sub.example.com is a zone of its own" in note.problem
+
+
 def test_a_file_named_twice_is_a_complaint_but_globs_may_overlap(folder):
     found = folder.complaints(MAIN.replace("[zone.yaml]", "[zone.yaml, ./zone.yaml]"))
     assert [note.key for note in found] == ["zones[1]"]
@@ -131,6 +142,20 @@ def test_a_glob_may_be_absolute_and_one_that_is_none_is_a_complaint(folder):
 
     (note,) = folder.complaints(MAIN.replace("[zone.yaml]", '[zone.yaml, "**zone.yaml"]'))
     assert (note.key, "is not a glob" in note.problem) == ("zones[1]", True)
+
+
+def test_a_globs_folder_that_cannot_be_listed_is_a_complaint_and_an_empty_one_a_warning(folder):
+    (note,) = folder.complaints(MAIN.replace("[zone.yaml]", '[zone.yaml, "none/*.yaml"]'))
+    assert (note.key, note.problem) == (
+        "zones[1]",
+        "the folder of 'none/*.yaml' cannot be listed: No such file or directory",
+    )
+
+    (folder.path / "none").mkdir()
+    config = folder.load(MAIN.replace("[zone.yaml]", '[zone.yaml, "none/*.yaml"]'))
+    assert ("zones[1]", "'none/*.yaml' matches no file") in {
+        (note.key, note.problem) for note in config.warnings
+    }
 
 
 @pytest.mark.parametrize("over", [0, 1, 2])
@@ -208,6 +233,36 @@ def test_every_file_that_is_named_and_every_globs_folder_is_watched(folder):
     }
 
 
+def test_files_are_watched_through_the_links_that_lead_to_them(tmp_path):
+    release = Folder(tmp_path / "release")
+    behind = release.load()
+    (tmp_path / "current").symlink_to("release")
+
+    config = load(tmp_path / "current/gslb.yaml", hostname="h", environ={})
+
+    assert config.files == {
+        tmp_path / "current" / name for name in ("gslb.yaml", "zone.yaml", "example.com.zone")
+    }
+    assert config.hash == behind.hash
+
+
+@pytest.mark.parametrize(
+    ("written", "watched"),
+    [
+        ("real/../x", "x"),
+        ("link/../x", "elsewhere/x"),
+        ("link/x", "link/x"),
+        ("missing/../x", "x"),
+    ],
+)
+def test_what_is_watched_has_no_dots_and_keeps_its_links(tmp_path, written, watched):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "elsewhere/deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("elsewhere/deep")
+
+    assert as_watched(tmp_path / written) == tmp_path / watched
+
+
 def test_the_hash_tells_contents_apart_and_nothing_else(tmp_path):
     one, two = Folder(tmp_path / "one"), Folder(tmp_path / "two")
 
@@ -222,7 +277,7 @@ def www(lines):
 
 
 WARNINGS = [
-    (MAIN.replace("[zone.yaml]", '[zone.yaml, "none/*.yaml"]'), WWW, "zones[1]", "no file"),
+    (MAIN.replace("[zone.yaml]", '[zone.yaml, "none*.yaml"]'), WWW, "zones[1]", "no file"),
     (MAIN, WWW, "monitors.web", "no member is probed"),
     (MAIN, WWW, "regions.nowhere", "no service has a pool"),
     (

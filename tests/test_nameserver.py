@@ -265,3 +265,27 @@ async def test_a_tcp_client_that_asks_is_told_how_long_it_may_idle():
 
     (option,) = dns.message.from_wire(wire).options
     assert option.to_generic().data == (70).to_bytes(2, "big")
+
+
+async def test_a_client_that_pipelines_without_end_keeps_nobody_else_out():
+    async with serving() as (server, counters):
+        endpoint = server.endpoints[0]
+        reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+        wires = [framed(query(f"n{number}.example.com")) for number in range(1000)]
+        writer.write(b"".join(wires))
+        await writer.drain()
+        await read_frame(reader)
+        await udp(endpoint, query())
+        pipelined = counters.queries["tcp", 1, 3]
+        for _ in wires[1:]:
+            await read_frame(reader)
+        writer.close()
+
+    assert pipelined < 500, "the datagram was answered long before the pipeline was through"
+
+
+async def test_types_that_have_no_name_are_counted_as_one():
+    async with serving() as (server, counters):
+        await udp(server.endpoints[0], *(query(rdtype=f"TYPE{n}") for n in range(40000, 40050)))
+
+    assert dict(counters.queries) == {("udp", 0, 0): 50}

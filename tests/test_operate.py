@@ -55,7 +55,8 @@ async def test_status_prints_a_line_and_a_table_and_what_is_wrong_on_stderr(desk
     assert head.split() == list(operate.COLUMNS)
     cells = [re.split(r"  +", row) for row in rows]
     assert len(rows) == 9
-    assert cells[3][:6] == ["www.example.com", "eu", "198.51.100.2", "1", "down", "refused"]
+    assert cells[3][:5] == ["www.example.com", "eu", "198.51.100.2", "1", "down"]
+    assert cells[3][6] == "refused"
     assert cells[5][-1] == "drain (kernel update)"
     assert cells[-1][:3] == ["(proxy)", "eu", "198.51.100.200"]
     assert "zone example.org is broken" in said.stderr
@@ -104,11 +105,12 @@ def test_an_age_is_shown_in_the_unit_that_fits(age_s, shown):
     member = {
         "service": "www.example.com", "region": "us", "address": "192.0.2.1", "weight": 1,
         "verdict": "up", "reason": "", "since": "2027-01-15T08:00:00.000Z", "forced": None,
+        "votes": [{"verdict": "up"}, {"verdict": "down"}, {"verdict": "up"}],
     }  # fmt: skip
 
     [row] = operate.rows_of({"members": [member], "proxies": []}, NOON_S + age_s)
 
-    assert row[5:] == ("-", shown, "-")
+    assert row[5:] == ("2 up, 1 down", "-", shown, "-")
 
 
 # An operator's word

@@ -155,6 +155,35 @@ async def test_what_a_reload_names_is_watched_from_then_on(tmp_path):
         await node.becomes({"192.0.2.6"}, "www.example.net")
 
 
+async def test_a_link_to_a_folder_that_is_swapped_is_a_change(tmp_path):
+    for release, address in (("one", "192.0.2.1"), ("two", "192.0.2.2")):
+        (tmp_path / release).mkdir()
+        written(tmp_path / release, static(address))
+    (tmp_path / "current").symlink_to("one")
+    async with running(tmp_path / "current/gslb.yaml") as node:
+        before = await node.addresses()
+        (tmp_path / "next").symlink_to("two")
+        (tmp_path / "next").replace(tmp_path / "current")
+        await node.becomes({"192.0.2.2"})
+
+    assert before == {"192.0.2.1"}
+
+
+async def test_a_folder_of_zones_that_is_gone_for_a_while_takes_no_zone_away(tmp_path):
+    path = written(tmp_path, {}, zones=["zones/*.yaml"])
+    (tmp_path / "zones").mkdir()
+    write_zone(tmp_path / "zones", "example.com", static("192.0.2.1"))
+    async with running(path) as node:
+        (tmp_path / "zones").rename(tmp_path / "aside")
+        await node.until(lambda _: bool(node.heard("reload_failed")))
+        meanwhile = await node.addresses()
+        write_zone(tmp_path / "aside", "example.com", static("192.0.2.2"))
+        (tmp_path / "aside").rename(tmp_path / "zones")
+        await node.becomes({"192.0.2.2"})
+
+    assert meanwhile == {"192.0.2.1"}
+
+
 async def test_sighup_reloads(tmp_path):
     path = written(tmp_path, static("192.0.2.1"))
     async with gslb("run", path) as program:

@@ -5,7 +5,8 @@ client → unbound → nsd (the root, com) → gslb (example.com)
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +26,13 @@ from tests.running import (
     LONDON,
     NEW_YORK,
     SINGAPORE,
+    At,
     Process,
     gslb,
     members,
     pool,
     service,
+    serving,
     write,
     written,
 )
@@ -65,12 +68,12 @@ STATIC = {
 }
 
 
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Process]:
-    """Give the program with zones of many kinds, and members that nobody probes."""
-    async with gslb("run", written(tmp_path, STATIC, records=RECORDS)) as program:
-        await program.is_serving()
-        yield program
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[At]:
+    """Give the program with records of many kinds, and members that nobody probes."""
+    path = written(tmp_path_factory.mktemp("server"), STATIC, records=RECORDS)
+    with serving(path) as at:
+        yield at
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,8 @@ async def test_names_are_found_through_the_delegation(tmp_path):
         six = await found.ask("six.example.com", "AAAA")
 
     assert www.status == "NOERROR"
-    assert len(www.addresses) == 1
+    # The database does not know where a resolver on loopback is.
+    assert www.addresses == {"192.0.2.1", "198.51.100.1", "203.0.113.1"}
     assert alias.records("CNAME") == {"www.example.com."}
     assert alias.addresses == www.addresses
     assert wildcard.addresses == {"192.0.2.2"}
@@ -197,8 +201,8 @@ async def test_a_resolver_remembers_what_does_not_exist(tmp_path):
         first = await found.ask("nowhere.example.com")
         asked = await _asked(found.node)
         second = await found.ask("nowhere.example.com")
-        other_type = await found.ask("mail.example.com", "TXT")
         asked_again = await _asked(found.node)
+        other_type = await found.ask("mail.example.com", "TXT")
 
     assert first.status == second.status == "NXDOMAIN"
     assert (other_type.status, other_type.lines()) == ("NOERROR", [])
@@ -245,7 +249,6 @@ async def test_a_reload_under_a_resolver_costs_no_answer(tmp_path):
 
 async def test_dig_over_every_transport_and_without_edns(server):
     where = server.dns
-    plain = await dig(where, "www.example.com", "+noedns", f"+subnet={LONDON}")
     plain = await dig(where, "mail.example.com", "+noedns")
     tcp = await dig(where, "mail.example.com", "+tcp")
     kept = await dig(where, "+tcp", "+keepopen", "mail.example.com", "six.example.com", "AAAA")
@@ -298,17 +301,17 @@ async def test_dig_with_an_option_that_is_well_or_badly_formed(server, option, s
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
-        (["+opcode=NOTIFY", "example.com", "SOA"], "NOTIMP"),
-        (["+opcode=UPDATE", "example.com", "SOA"], "NOTIMP"),
+        (["+opcode=NOTIFY", "example.com", "SOA"], "REFUSED"),
+        (["+opcode=UPDATE", "example.com", "SOA"], "REFUSED"),
         (["+opcode=IQUERY", "example.com"], "NOTIMP"),
         (["+opcode=9", "example.com"], "NOTIMP"),
         (["+header-only"], "FORMERR"),
         (["+edns=1", "+noednsneg", "mail.example.com"], "BADVERS"),
         (["example.com", "AXFR", "+noidnin"], "REFUSED"),
-        (["-c", "CH", "version.bind", "TXT"], "NOERROR"),
-        (["-c", "CH", "id.server", "TXT"], "NOERROR"),
-        (["-c", "CH", "nothing.example.net", "TXT"], "REFUSED"),
-        (["-c", "HS", "example.com", "TXT"], "REFUSED"),
+        (["CH", "TXT", "version.bind"], "NOERROR"),
+        (["CH", "TXT", "id.server"], "NOERROR"),
+        (["CH", "TXT", "nothing.example.net"], "REFUSED"),
+        (["HS", "TXT", "example.com"], "REFUSED"),
         (["elsewhere.example.net"], "REFUSED"),
         (["nowhere.example.com"], "NXDOMAIN"),
         (["deep.empty.non.terminal.example.com", "TXT"], "NOERROR"),
@@ -332,7 +335,7 @@ async def test_dig_is_answered_whatever_it_asks(server, arguments, status):
         assert "Transfer failed" in dug.text
     else:
         assert dug.status == status
-    assert "WARNING" not in dug.text.replace("WARNING: recursion requested but not available", "")
+    assert not re.search("malformed|bad packet|extra bytes|mismatch", dug.text, re.IGNORECASE)
 
 
 async def test_dig_reads_the_explanation(server):
@@ -422,13 +425,11 @@ async def test_an_independent_library_reads_what_was_meant(
     response = await server.ask(qname, rdtype, tcp=tcp)
 
     assert dns.rcode.to_text(response.rcode()) == rcode
-    if qname != "big.example.com" or tcp:
-        assert not response.flags & dns.flags.TC
-        assert {dns.rdatatype.to_text(rrset.rdtype) for rrset in response.answer} == answer
     assert response.question[0].name.to_text() == (qname if qname == "." else f"{qname}.")
-    if rcode != "REFUSED":
-        assert (
-            bool(response.answer)
-            or response.authority[0].rdtype == dns.rdatatype.SOA
-            or (response.flags & dns.flags.TC)
-        )
+    if qname == "big.example.com" and not tcp:
+        assert response.flags & dns.flags.TC
+        return
+    assert not response.flags & dns.flags.TC
+    assert {dns.rdatatype.to_text(rrset.rdtype) for rrset in response.answer} == answer
+    if rcode != "REFUSED" and not answer:
+        assert [rrset.rdtype for rrset in response.authority] == [dns.rdatatype.SOA]

@@ -8,6 +8,7 @@ import typer
 
 from gslb import __version__
 from gslb.cli import ask, demo, geo, operate, serve, simulate
+from gslb.cli.shown import warn_plainly
 
 app = typer.Typer(
     name="gslb",
@@ -19,17 +20,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command("run")(serve.run)
-app.command("check")(serve.check)
-app.command("schema")(serve.schema)
-app.command("explain")(ask.explain_command)
-app.command("simulate")(simulate.simulate_command)
-app.command("status")(operate.status)
-app.command("drain")(operate.drain)
-app.command("force")(operate.force)
-app.command("release")(operate.release)
-app.command("publish")(operate.publish)
-app.command("demo")(demo.demo)
+# In the list of commands a line is cut short, so each says its own in a few words.
+app.command("run", short_help="Serve a configuration: everything on one node.")(serve.run)
+app.command("check", short_help="Say what is wrong with a configuration.")(serve.check)
+app.command("schema", short_help="Print the JSON Schema of configurations.")(serve.schema)
+app.command("explain", short_help="Say what a client would be answered, and why.")(
+    ask.explain_command
+)
+app.command("simulate", short_help="Work out each member's traffic, and what moves.")(
+    simulate.simulate_command
+)
+app.command("status", short_help="Show a running node and its members.")(operate.status)
+app.command("drain", short_help="Take a member out gently.")(operate.drain)
+app.command("force", short_help="Let a member count as up or down.")(operate.force)
+app.command("release", short_help="Take back what was said of a member.")(operate.release)
+app.command("publish", short_help="Let go what the safety catch holds.")(operate.publish)
+app.command("demo", short_help="Run a whole world on loopback.")(demo.demo)
 app.add_typer(geo.app, name="geo")
 
 
@@ -53,4 +59,5 @@ def root(
 
 def main() -> None:
     """Run the command line."""
+    warn_plainly()
     app()

@@ -103,7 +103,7 @@ def _positional(arguments: Sequence[str], admin: str | None) -> tuple[str, bytes
     if len(arguments) != wanted:
         usage = "CONFIG NAME, or NAME with --admin" if admin is None else "NAME alone with --admin"
         given = " ".join(arguments)
-        raise typer.BadParameter(f"give {usage}; this is {len(arguments)} arguments: {given}")
+        raise typer.BadParameter(f"give {usage}; this is {given!r}")
     return ("", *arguments)[-2], owner(arguments[-1])
 
 

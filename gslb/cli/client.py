@@ -101,7 +101,9 @@ async def _call(url: str, method: str, body: object, token: str | None, timeout_
         raise ApiError(f"no TLS with {where}: {error}", hint) from None
     except aiohttp.ClientConnectorError as error:
         number = error.os_error.errno
-        reason = os.strerror(number) if number and number > 0 else error.os_error
+        # A look-up of a name has numbers of its own, all negative.
+        own = error.os_error.strerror or error.os_error
+        reason = os.strerror(number) if number and number > 0 else own
         raise ApiError(f"cannot reach {where}: {reason}", _START_HINT) from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise ApiError(f"cannot talk to {where}: {error}", _START_HINT) from None

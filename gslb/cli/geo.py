@@ -37,7 +37,8 @@ app = typer.Typer(
 DEFAULT_CONFIG = Path("gslb.yaml")
 
 ConfigOption = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="The main file; default: ./gslb.yaml.")
+    Path | None,
+    typer.Option(metavar="FILE", help="The main file; default: ./gslb.yaml.", readable=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -73,7 +74,8 @@ def lookup(
     address: Annotated[str, typer.Argument(metavar="IP", help="An IPv4 or IPv6 address.")],
     config: ConfigOption = None,
     database: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="An MMDB file, in place of a config.")
+        Path | None,
+        typer.Option(metavar="FILE", help="An MMDB file, in place of a config.", readable=False),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import getpass
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from urllib.parse import quote
 import typer
 
 from gslb.cli.client import ADMIN, ApiError, call
-from gslb.cli.shown import complaints, err, show_json, show_table
+from gslb.cli.shown import complaints, counted, err, show_json, show_table
 
 Json = Mapping[str, Any]
 
@@ -35,7 +36,8 @@ Reason = Annotated[
     str | None, typer.Option("--reason", metavar="TEXT", help="Kept, and shown beside it.")
 ]
 
-COLUMNS = ("service", "region", "member", "weight", "verdict", "reason", "since", "forced")
+_WHO = ("service", "region", "member", "weight")
+COLUMNS = (*_WHO, "verdict", "votes", "reason", "since", "forced")
 
 ALARMS = {
     "proxies": "some clients get proxies, as no healthy member is near",
@@ -220,9 +222,10 @@ def summary_of(node: Json) -> str:
     counts = node["counts"]
     words = [f"{counts[key]} {key}" for key in ("up", "down", "unknown", "forced")]
     state = "restored" if node["restored"] else "settled" if node["settled"] else "starting"
+    services, members = (counted(counts[key], key) for key in ("services", "members"))
     return (
-        f"{node['node']}: {state}, generation {node['generation']}, {counts['services']} "
-        f"services, {counts['members']} members ({', '.join(words)})"
+        f"{node['node']}: {state}, generation {node['generation']}, {services}, "
+        f"{members} ({', '.join(words)})"
     )
 
 
@@ -235,6 +238,7 @@ def rows_of(listed: Json, now_s: float) -> Iterator[tuple[object, ...]]:
             member["address"],
             member["weight"],
             member["verdict"] + (" (held in)" if member.get("held") else ""),
+            _votes_text(member["votes"]),
             member["reason"] or "-",
             "-" if member["since"] is None else _age(member["since"], now_s),
             "-" if member["forced"] is None else _word_text(member["forced"]),
@@ -247,7 +251,7 @@ def troubles_of(node: Json) -> Iterator[str]:
         yield "restored: verdicts are those from before the restart, until all are probed again"
     if node["held"]["members"]:
         yield (
-            f"the safety catch keeps {node['held']['members']} members in since "
+            f"the safety catch keeps {counted(node['held']['members'], 'members')} in since "
             f"{node['held']['since']}\n  hint: `gslb publish` lets them go"
         )
     if node["geo_held"]:
@@ -260,6 +264,12 @@ def troubles_of(node: Json) -> Iterator[str]:
             yield f"zone {zone['zone']} is {state}:\n{zone['error']}"
     if node["reloads"]["last_error"]:
         yield f"the last reload failed:\n{node['reloads']['last_error']}"
+
+
+def _votes_text(votes: Iterable[Json]) -> str:
+    """Return how many vantages say what, such as ``2 up, 1 down``."""
+    counts = Counter(vote["verdict"] for vote in votes)
+    return ", ".join(f"{counts[key]} {key}" for key in sorted(counts, reverse=True)) or "-"
 
 
 def _word_text(forced: Json) -> str:

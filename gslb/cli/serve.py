@@ -10,7 +10,8 @@ import typer
 import uvloop
 
 from gslb.cli.progress import progress_bar
-from gslb.cli.shown import complaints, err, fail, show_json, show_table
+from gslb.cli.shown import complaints, counted, err, fail, show_json, show_table
+from gslb.config.named import shorter
 from gslb.config.schema import json_schema
 from gslb.config.settings import Config
 from gslb.daemons import logs, planner
@@ -21,7 +22,9 @@ from gslb.health.verdict import worst_detection_s
 from gslb.model import Monitor
 from gslb.routing.snapshot import map_keys, members_of
 
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The main file, gslb.yaml.")]
+ConfigFile = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="The main file, gslb.yaml.", readable=False)
+]
 
 
 def run(config: ConfigFile) -> None:
@@ -75,16 +78,12 @@ def check(
         show_json(summary)
         return
     counts = {key: summary[key] for key in ("zones", "services", "members", "regions")}
-    print("ok: " + ", ".join(_counted(count, key) for key, count in counts.items()))
+    print("ok: " + ", ".join(counted(count, key) for key, count in counts.items()))
     rows = [
         (each.name, each.type, members, f"{worst_s(each):g}s") for each, members in monitored(read)
     ]
     if rows:
         show_table(("monitor", "type", "members", "worst time from death to changed answers"), rows)
-
-
-def _counted(count: object, plural: str) -> str:
-    return f"{count} {plural.removesuffix('s') if count == 1 else plural}"
 
 
 def summary_of(config: Config) -> dict[str, object]:
@@ -124,18 +123,11 @@ def fenced_out(world: planner.World) -> list[Complaint]:
     found = []
     for zone in world.config.zones:
         for service in zone.services:
-            maps = (world.plan.maps[key] for key in map_keys(service).values())
-            if any(not order for geo_map in maps for order in geo_map.orders):
-                found.append(
-                    Complaint(
-                        str(zone.file),
-                        1,
-                        1,
-                        f"services.{service.text}.route",
-                        "a fence leaves some clients no region at all: they get no address",
-                        "list a region that has members for each fenced client",
-                    )
-                )
+            for family, key in map_keys(service).items():
+                if not all(world.plan.maps[key].orders):
+                    what = f"a fence leaves some clients of {service.text} no {family.name} record"
+                    hint = "list a region that has such members for each fenced client"
+                    found.append(Complaint(str(shorter(zone.file)), 1, 1, "services", what, hint))
     return found
 
 

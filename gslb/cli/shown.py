@@ -7,6 +7,7 @@ usage.  Tables are plain text when stdout is no terminal.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,16 @@ def err(*lines: object) -> None:
     """Say something that is not data."""
     for line in lines:
         print(line, file=sys.stderr)
+
+
+def warn_plainly() -> None:
+    """Say what is logged as a warning like anything else, until a daemon sets up its log."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("gslb: warning: %(message)s"))
+    log = logging.getLogger("gslb")
+    log.handlers[:] = [handler]
+    log.setLevel(logging.WARNING)
+    log.propagate = False
 
 
 def show_json(value: object) -> None:
@@ -66,6 +77,11 @@ def complaints() -> Iterator[None]:
     except GslbError as error:
         err(f"gslb: {error}")
         raise typer.Exit(1) from None
+
+
+def counted(count: object, plural: str) -> str:
+    """Return *count* with its noun, such as ``1 zone`` or ``2 zones``."""
+    return f"{count} {plural.removesuffix('s') if count == 1 else plural}"
 
 
 def fail(problem: str, hint: str) -> typer.Exit:

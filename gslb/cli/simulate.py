@@ -26,20 +26,26 @@ _BLOCKS = " ▏▎▍▌▋▊▉█"
 
 
 def simulate_command(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The main file, gslb.yaml.")],
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="The main file, gslb.yaml.", readable=False)
+    ],
     against: Annotated[
         Path | None,
-        typer.Option(metavar="CONFIG", help="Compare with this configuration: the change."),
+        typer.Option(
+            metavar="CONFIG", help="Compare with this configuration: the change.", readable=False
+        ),
     ] = None,
     down: Annotated[
         list[str] | None,
         typer.Option(metavar="MEMBER", help="Suppose a member or a whole region down; repeatable."),
     ] = None,
     clients: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Clients as CSV: prefix,weight.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Clients as CSV: prefix,weight.", readable=False),
     ] = None,
     log: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Clients as a query log: CLIENT [NAME].")
+        Path | None,
+        typer.Option(metavar="FILE", help="Clients as a query log: CLIENT [NAME].", readable=False),
     ] = None,
     service: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="This service alone; repeatable.")

@@ -5,8 +5,9 @@ wrong, `load` raises.  A zone that is wrong is left out and stands in `Config.br
 others are served.
 
 Paths are relative to the file that they stand in.  Told to operators they stay as they were
-written, from the working directory where that is shorter; in the `Config` they are absolute,
-and those to be watched go through no link but the file's own.
+written, from the working directory where that is shorter; in the `Config` they are absolute.
+Those to be watched go through the links that they were written through, since a link that is
+swapped changes what is behind it; the digest is of what is there, however it was reached.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gslb.config import zonefile
 from gslb.config.mainfile import Main, MainReader
-from gslb.config.named import ZoneFiles, as_watched, beside
+from gslb.config.named import ZoneFiles, as_watched, beside, without_links
 from gslb.config.nodes import At, Sheet
 from gslb.config.settings import BrokenZone, Config, ServedZone
 from gslb.config.yamlfile import UnreadableError, parse, read_bytes
 from gslb.config.zonefile import ReadZone
+from gslb.dns import name
 from gslb.errors import Complaint, ConfigError
 
 
@@ -69,7 +71,7 @@ def _config(
     folders: Iterable[Path],
 ) -> Config:
     spec = main.spec
-    watched = frozenset(as_watched(file) for file in files)
+    files = frozenset(files)
     warnings = {*sheet.warnings, *(note for zone in zones for note in zone.warnings)}
     return Config(
         file=path.absolute(),
@@ -89,9 +91,9 @@ def _config(
         quorum=main.quorum,
         max_withdrawal=main.max_withdrawal,
         warnings=tuple(sorted(warnings)),
-        files=watched,
-        folders=frozenset(as_watched(folder / "x").parent for folder in folders),
-        hash=_digest(watched, as_watched(path).parent),
+        files=frozenset(map(as_watched, files)),
+        folders=frozenset(map(as_watched, folders)),
+        hash=_digest(set(map(without_links, files)), without_links(path).parent),
     )
 
 
@@ -101,9 +103,13 @@ def _sorted_out(
     """Return the zones to serve, and those that cannot be; of two with one name, the first."""
     served: dict[bytes, ReadZone] = {}
     broken = []
+    zones = tuple(zones)
+    apexes = {zone.apex for zone in zones if zone.apex}
     for zone in zones:
         if zone.zone is None:
             broken.append(zone.broken())
+        elif shadowed := tuple(_shadowed(zone, apexes)):
+            broken.append(zone.broken(shadowed))
         elif (first := served.get(zone.apex)) is not None:
             problem = f"the zone {zone.text} is served from {first.path} already"
             note = Complaint(*zone.at.place(), problem, "keep one file for a zone")
@@ -111,6 +117,19 @@ def _sorted_out(
         else:
             served[zone.apex] = zone
     return tuple(zone.served() for zone in served.values()), tuple(broken)
+
+
+def _shadowed(zone: ReadZone, apexes: Collection[bytes]) -> Iterator[Complaint]:
+    """Yield a complaint for each service whose name another zone below this one answers for."""
+    for service in zone.services:
+        closest = next(apex for apex in name.ancestors(service.name) if apex in apexes)
+        if closest != zone.apex:
+            problem = (
+                f"the service {service.text} is never asked for here: "
+                f"{name.show(closest)} is a zone of its own"
+            )
+            hint = f"move it to the file of the zone {name.show(closest)}"
+            yield Complaint(*zone.at.place(), problem, hint)
 
 
 def _warn_of_unused(main: Main, top: At, served: Iterable[ServedZone]) -> None:

@@ -23,6 +23,7 @@ from gslb.model import Expect, Member, Monitor, Quorum, Region, SafetyCatch, Sub
 
 PORTS = {"http": 80, "https": 443}
 PROXY_PORT = 80
+ANTARCTIC_CIRCLE = -66.5  # the latitude beyond which a region is hardly meant to be
 HTTP_KEYS = ("path", "host", "expect", "verify", "ca")
 
 
@@ -137,6 +138,10 @@ class MainReader:
                     f"{proxy.address} is a proxy of this region already", "list it once"
                 )
             proxies[proxy.address] = _proxy(name, proxy, known, here, monitors)
+        if spec.location is not None and spec.location[0] < ANTARCTIC_CIRCLE:
+            latitude, longitude = spec.location
+            hint = f"the latitude comes first: did you mean [{longitude:g}, {latitude:g}]?"
+            (at / "location").warn("lies in Antarctica", hint)
         return Region(name, spec.location, tuple(proxies.values()))
 
     def _check_listen(self, spec: MainFile) -> None:

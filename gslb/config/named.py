@@ -11,6 +11,10 @@ from gslb.config.fields import ZONES_MAX
 from gslb.config.nodes import At, shown
 
 
+class _FolderError(Exception):
+    """The folder in which a glob looks cannot be listed."""
+
+
 @dataclass(slots=True)
 class ZoneFiles:
     """The zone files that the main file names, in its order, each once."""
@@ -38,6 +42,10 @@ class ZoneFiles:
             hint = "write a glob such as zones/*.yaml"
             at.wrong(f"{shown(written)} is not a glob: {error}", hint)
             return
+        except _FolderError as error:
+            hint = "check the spelling of the path, and that this user may list the folder"
+            at.wrong(f"the folder of {shown(written)} cannot be listed: {error}", hint)
+            return
         if not matches:
             at.warn(f"{shown(written)} matches no file", "check the spelling of the path")
         for path in matches:
@@ -59,6 +67,11 @@ class ZoneFiles:
         while len(parts) > 1 and not any(sign in parts[0] for sign in "*?["):
             base /= parts.pop(0)
         self.folders.add(base)
+        try:
+            next(base.iterdir(), None)
+        except OSError as error:
+            # A glob says of such a folder that it is empty, and every zone in it would be gone.
+            raise _FolderError(error.strerror) from None
         for found in base.glob(str(Path(*parts))):
             if found.is_file():
                 self.folders.add(found.parent)
@@ -82,7 +95,21 @@ def shorter(path: Path) -> Path:
 
 
 def as_watched(path: Path) -> Path:
-    """Return *path* as changes are told of it: its folder without links, and its own name."""
+    """Return *path* as it is looked at again: absolute, and through the links on its way.
+
+    Whoever swaps a link to a folder changes the files behind it.
+    """
+    found = Path(path.absolute().anchor)
+    for part in path.absolute().parts[1:]:
+        if part != "..":
+            found /= part
+        else:
+            found = (_identity(found) if found.is_symlink() else found).parent
+    return found
+
+
+def without_links(path: Path) -> Path:
+    """Return *path* with its folder as it really is, and its own name."""
     return _identity(path.parent) / path.name
 
 

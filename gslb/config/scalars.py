@@ -272,10 +272,14 @@ def url_path(value: object) -> str:
 
 
 def pair(value: object) -> object:
-    """Return *value* if it is a list of two; what they are is checked elsewhere."""
+    """Return *value* if it is a list of two in their order; what they are is checked elsewhere."""
     if not isinstance(value, list) or len(value) != 2:
         hint = "write [latitude, longitude], such as [53.34, -6.26]"
         raise ScalarError("is not a list of two numbers", hint)
+    first, second = value
+    if _is_number(first) and _is_number(second) and abs(second) <= 90 < abs(first) <= 180:
+        hint = f"the latitude comes first: write [{second}, {first}]"
+        raise ScalarError(f"{first} is not a latitude", hint)
     return value
 
 

@@ -58,6 +58,10 @@ class Counters(Collector):
             registry=self._registry,
         )
 
+    def query(self, proto: str, type_: int, rcode: int) -> None:
+        """Count one query; all types without a name here are one, or asking would fill memory."""
+        self.queries[proto, type_ if type_ in TYPES else 0, rcode] += 1
+
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self._registry)

@@ -1,7 +1,8 @@
 """The demo: three regions on loopback, two real HTTP members in each, and one node.
 
 Every member is a process of its own, so that it can be killed like a real one; whatever is
-left when the demo ends is ended with it.  All files are written to a temporary folder.
+left when the demo ends, however it ends, ends with it.  All files are written to a temporary
+folder.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from gslb.daemons import logs
 from gslb.daemons.node import Node
+from gslb.errors import GslbError
 
 DNS_PORTS = (5353, 5354, 15353, 25353)
 HTTP_PORTS = (8080, 18080, 28080)
@@ -32,7 +33,7 @@ CLIENTS = {
     "eu-west": "198.51.100.0/26",
     "ap-south": "203.0.113.0/26",
 }
-_START_S = 20.0
+_END_S = 5.0
 
 _CONFIG = """\
 node: demo.example.net
@@ -110,11 +111,15 @@ def run_demo(for_s: float) -> int:
     with tempfile.TemporaryDirectory(prefix="gslb-demo-") as name:
         folder = Path(name)
         write_files(folder, ports, database)
-        members = start_members(ports.http)
+        members: dict[str, subprocess.Popen[str]] = {}
         try:
+            start_members(members, ports.http)
             asyncio.run(_serve(folder, ports, members, for_s))
         except KeyboardInterrupt:
             pass
+        except (GslbError, OSError) as error:
+            print(f"gslb: {error}", file=sys.stderr)
+            return 1
         finally:
             end(members.values())
     return 0
@@ -139,20 +144,20 @@ def write_files(folder: Path, ports: Ports, database: Path) -> None:
     (folder / "example.com.zone").write_text(_ZONE)
 
 
-def start_members(port: int) -> dict[str, subprocess.Popen[str]]:
-    """Start every member as a process of its own; return them once all listen."""
-    members = {}
+def start_members(members: dict[str, subprocess.Popen[str]], port: int) -> None:
+    """Start every member as a process of its own, by address; return once all listen."""
     for region, addresses in MEMBERS.items():
         for address in addresses:
             members[address] = subprocess.Popen(
                 [sys.executable, "-m", "gslb.daemons.member", address, str(port), region],
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
+                process_group=0,  # so that Ctrl-C is ours alone
             )
     for process in members.values():
         assert process.stdout is not None
         process.stdout.readline()
-    return members
 
 
 def end(processes: Iterable[subprocess.Popen[str]]) -> None:
@@ -160,10 +165,14 @@ def end(processes: Iterable[subprocess.Popen[str]]) -> None:
     for process in processes:
         process.terminate()
     for process in processes:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_START_S)
-        if process.stdout is not None:
-            process.stdout.close()
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 async def _serve(

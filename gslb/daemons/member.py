@@ -1,11 +1,14 @@
 """A member of the demo: a tiny HTTP server that says who it is, in a process of its own.
 
-`python -m gslb.daemons.member ADDRESS PORT REGION`; killing it is the point of it.
+`python -m gslb.daemons.member ADDRESS PORT REGION`; killing it is the point of it.  If its stdin
+is a pipe it ends with whoever holds the other end, however that one ended.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 import sys
 
 from aiohttp import web
@@ -32,7 +35,11 @@ async def serve(address: str, port: int, region: str) -> None:
     await runner.setup()
     await web.TCPSite(runner, address, port).start()
     print("listening", flush=True)
-    await asyncio.Event().wait()
+    ended = asyncio.Event()
+    if stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
+        # Nothing is ever written to it, so it becomes readable when it is closed.
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), ended.set)
+    await ended.wait()
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ class Responder:
             if wrong.rcode is None:
                 self._counters.events["gslb_dropped_datagrams"] += 1
                 return None
-            self._counters.queries[proto, 0, wrong.rcode] += 1
+            self._counters.query(proto, 0, wrong.rcode)
             return encode_error(wire, wrong.rcode)
         except Exception:
             log.exception("an error of ours while answering %s", wire.hex())
@@ -97,7 +97,7 @@ class Responder:
         response = answer(
             snapshot, query, _address(sender), self._draw(), self._clock(), self._explain
         )
-        self._counters.queries[proto, query.type, response.rcode] += 1
+        self._counters.query(proto, query.type, response.rcode)
         if response.service is not None:
             self._counters.answers[response.service, response.way] += 1
         return encode(
@@ -253,6 +253,9 @@ class Nameserver:
             writer.write(_LENGTH.pack(len(response)) + response)
             async with asyncio.timeout(self._limits.write_s):
                 await writer.drain()
+            # Neither reading what has arrived nor a drain with room waits: one client that
+            # pipelines would otherwise keep everyone else out.
+            await asyncio.sleep(0)
 
     async def _next_frame(self, reader: asyncio.StreamReader, idle_s: float) -> bytes | None:
         """Return the next frame; None at the end, or when we close and no whole one is there.

@@ -22,6 +22,7 @@ DNAME, OPT, DS, RRSIG, IXFR, AXFR, ANY = 39, 41, 43, 46, 251, 252, 255
 IN, CH, CLASS_ANY = 1, 3, 255
 
 TTL_MAX = 0x7FFFFFFF
+RECORD_BYTES = 12  # a record's owner, when that is a pointer, type, class, TTL and length
 
 # Where the names stand in the rdata of the types that may be compressed: octets before
 # the first name, and how many names follow one another.

@@ -134,10 +134,10 @@ class _Writer:
                 out += rdata.octets
                 for hole in rdata.holes:
                     out[begin + hole : begin + hole + 2] = self._to_apex
+                if len(out) > self._octets_max:
+                    del out[before:]
+                    return None
             count += len(part.rdatas)
-            if len(out) > self._octets_max:
-                del out[before:]
-                return None
         return count
 
     def _owner(self, owner: bytes | None) -> bytes:

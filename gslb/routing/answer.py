@@ -44,10 +44,10 @@ from gslb.dns.records import (
 )
 from gslb.dns.response import Part, Response
 from gslb.dns.zone import Found, How, Zone
-from gslb.model import Address
+from gslb.model import Address, Sticky
 from gslb.routing.choice import Choice, client_key, stir
 from gslb.routing.climb import Way
-from gslb.routing.geo import as_looked_up
+from gslb.routing.geo import MAPPED, as_looked_up
 from gslb.routing.snapshot import STALE, Entry, Snapshot, order_for
 
 LINKS_MAX = 8  # CNAMEs and DNAMEs followed inside a zone
@@ -164,7 +164,8 @@ class _Walk:
             if isinstance(then, Response):
                 return then
             self.links.append(qname)
-            if then in self.links or not name.is_within(then, self.zone.apex):
+            # What another zone holds is not this one's to deny, also when that zone is ours.
+            if then in self.links or self.snapshot.zone_of(then) != self.zone.apex:
                 return self._done(NOERROR)
             owner = qname = then
 
@@ -203,8 +204,7 @@ class _Walk:
         _, choice, scope = order_for(entry, family, self.asked.version, self.asked.address)
         sticky = entry.service.sticky
         if sticky is not None:
-            length = sticky.ipv4 if self.asked.version == 4 else sticky.ipv6
-            scope = max(scope, length)
+            scope = max(scope, self._sticky_scope(sticky))
         self.scope = max(self.scope, scope + self.asked.bits_before)
         if self.service is None:
             self.service, self.way = entry.service.text, choice.way.value
@@ -230,6 +230,13 @@ class _Walk:
         version, address = self.asked.version, self.asked.address
         length = sticky.ipv4 if version == 4 else sticky.ipv6
         return choice.pick_sticky(client_key(entry.key, version, address, length))
+
+    def _sticky_scope(self, sticky: Sticky) -> int:
+        """Return how long a prefix shares this client's key; IPv4's clients have others."""
+        if self.asked.version == 4:
+            return sticky.ipv4
+        beside_ipv4 = 129 - (self.asked.address ^ int(MAPPED.network_address)).bit_length()
+        return max(sticky.ipv6, beside_ipv4)
 
     def _say(self, owner: bytes | None, rrset: RRset) -> None:
         self.said.append(Part(owner, rrset.type, rrset.ttl_s, rrset.rdatas))

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from gslb.dns import name
-from gslb.dns.records import encode
+from gslb.dns.records import RECORD_BYTES, encode
 from gslb.dns.zone import Zone
 from gslb.health.belief import Belief
 from gslb.model import Family, Member, Region, Regions, Service
-from gslb.routing.choice import Choice, cumulative, key_of
+from gslb.routing.choice import ANSWER_BYTES_MAX, Choice, cumulative, key_of
 from gslb.routing.climb import Climb, Way, climb
 from gslb.routing.geo import BLANK, Atlas, GeoMap, MapKey, map_key
 from gslb.routing.ladder import PARTS, part_given
@@ -169,11 +169,14 @@ def _entry(
 def choice_of(service: Service, family: Family, climbed: Climb) -> Choice:
     """Return the records, shares and TTL bounds that a climb comes down to."""
     members = [candidate.member for candidate in climbed.candidates]
+    rdatas = tuple(encode(family, rdata_of(member), service.zone) for member in members)
+    # More than a message holds would be truncated over TCP too, and so be no answer at all.
+    fit = ANSWER_BYTES_MAX // (RECORD_BYTES + max((len(r.octets) for r in rdatas), default=0))
     return Choice(
         upto=cumulative([candidate.share for candidate in climbed.candidates]),
-        rdatas=tuple(encode(family, rdata_of(member), service.zone) for member in members),
+        rdatas=rdatas,
         keys=tuple(key_of(str(member.address).encode()) for member in members),
-        answers=1 if family is Family.CNAME else service.answers or len(members),
+        answers=1 if family is Family.CNAME else min(service.answers or len(members), fit),
         ttl_s=service.ttl_s,
         ttl_min_s=service.ttl_min_s,
         until_s=climbed.until_s,
