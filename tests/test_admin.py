@@ -88,9 +88,11 @@ async def test_a_node_is_ready_once_all_are_probed_though_a_zone_is_broken(desk)
 
 async def test_a_node_is_ready_once_the_grace_period_is_over(desk):
     desk.now_s += 6.9
+    desk.controller.tick()
     before = await desk.ask("GET", "/readyz")
 
     desk.now_s += 0.2
+    desk.controller.tick()
     after = await desk.ask("GET", "/readyz")
 
     assert (before.status, after.status) == (503, 200)
@@ -915,3 +917,23 @@ async def test_a_word_for_all_services_replaces_those_for_one_and_can_be_taken_b
     assert everywhere == {("192.0.2.1", "")}
     assert ("192.0.2.1", "www.example.com") not in desk.controller.forced
     assert {key[1] for key in desk.controller.forced} == {"api.example.com"}
+
+
+async def test_asking_whether_a_node_is_ready_changes_nothing_of_what_it_believes(desk):
+    desk.probe_all(**{"192.0.2.1": "refused"})
+    desk.controller = type(desk.controller)(
+        desk.controller.world, desk.clock, desk.counters, desk.events
+    )
+    desk.is_complete = False
+    desk.controller.follow(desk.records, lambda: desk.is_complete)
+    desk.controller.tick()
+    desk.now_s += 100
+
+    asked = desk.controller.is_settled
+    desk.controller.tick()
+
+    service = next(s for s in desk.controller.config.services() if s.text == "www.example.com")
+    (down,) = [m for pool in service.pools for m in pool.members if str(m.address) == "192.0.2.1"]
+    assert not asked
+    assert desk.controller.snapshot.entries[service.name].rests_on[0].verdict.value == "down"
+    assert desk.controller.believed(service, down).verdict.value == "down"

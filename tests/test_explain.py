@@ -428,7 +428,7 @@ def test_of_two_services_in_a_chain_the_first_is_told():
 
 
 @pytest.mark.parametrize(
-    ("qtype", "text"), [(A, "A"), (AAAA, "AAAA"), (CNAME, "CNAME"), (MX, "TYPE15")]
+    ("qtype", "text"), [(A, "A"), (AAAA, "AAAA"), (CNAME, "CNAME"), (MX, "MX"), (99, "TYPE99")]
 )
 def test_types_have_their_names(qtype, text):
     assert told(qtype=qtype).type == text

@@ -58,9 +58,7 @@ class Fleet:
         self._start(None)
 
     def _start(self, restored: store.State | None) -> None:
-        made = config(
-            *self.services, monitors={"web": self.monitor}, max_withdrawal=self.catch
-        )
+        made = config(*self.services, monitors={"web": self.monitor}, max_withdrawal=self.catch)
         self.started_s = self.now_s
         self.controller = Controller(
             world_of(made), lambda: self.now_s, Counters(), Events(lambda: self.now_s), restored
@@ -138,7 +136,8 @@ class Fleet:
         address = self.chance.choice(EVERYONE)
         match self.chance.random():
             case x if x < 0.75:
-                self.behaviour[address] = self.chance.choice(["ok", "ok", "hang", "refused", "status"])
+                behaviours = ["ok", "ok", "hang", "refused", "status"]
+                self.behaviour[address] = self.chance.choice(behaviours)
                 self.since_s[address] = self.now_s
             case x if x < 0.85:
                 word = self.chance.choice(list(Word))
@@ -181,9 +180,11 @@ class Fleet:
 
     def _check_served(self, snapshot: object, asked: Service, got: list[str]) -> None:
         """Nobody who has long been dead is served while somebody has long been well."""
-        settled_s = worst_detection_s(self.monitor, tick_s=TICK_S) + grace_s(
-            self.controller.config
-        ) + 2 * self.monitor.rise * (self.monitor.interval_s + self.monitor.timeout_s)
+        settled_s = (
+            worst_detection_s(self.monitor, tick_s=TICK_S)
+            + grace_s(self.controller.config)
+            + 2 * self.monitor.rise * (self.monitor.interval_s + self.monitor.timeout_s)
+        )
         if self.now_s - self.started_s < settled_s:
             return
         forced = {address for address, _ in self.controller.forced}

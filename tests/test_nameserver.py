@@ -91,7 +91,7 @@ async def test_ipv6_is_served():
 
 @pytest.mark.parametrize("asked", ["127.0.0.1", "127.0.0.7", "127.9.9.9"])
 async def test_a_wildcard_socket_answers_from_the_address_that_was_asked(asked):
-    async with serving("0.0.0.0") as (server, _):  # noqa: S104
+    async with serving("0.0.0.0") as (server, _):
         ((_, came_from),) = await udp(server.endpoints[0], query(), to=asked)
 
     assert came_from == asked
@@ -133,7 +133,8 @@ async def test_an_error_of_ours_is_a_servfail_for_that_query_alone(caplog):
 async def test_what_does_not_fit_into_udp_is_truncated_and_whole_over_tcp():
     async with serving() as (server, _):
         endpoint = server.endpoints[0]
-        ((wire, _),) = await udp(endpoint, query("big.example.com", "TXT", use_edns=0, payload=4096))
+        asked = query("big.example.com", "TXT", use_edns=0, payload=4096)
+        ((wire, _),) = await udp(endpoint, asked)
         reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
         writer.write(framed(query("big.example.com", "TXT")))
         whole = await read_frame(reader)

@@ -368,6 +368,61 @@ async def test_a_restart_over_a_state_that_is_torn_starts_afresh(tmp_path, caplo
     assert (tmp_path / "var" / "state.unreadable").exists()
 
 
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b"[" * 100_000,
+        b"\xff\xfe",
+        b'{"version": 2, "generation": 1, "records": [], "forced": []}',
+        b'{"version": 1, "generation": -1, "records": [], "forced": []}',
+        b'{"version": 1, "generation": 1e400, "records": [], "forced": []}',
+        b'{"version": 1, "generation": 99999999999999999999, "records": [], "forced": []}',
+        b'{"version": 1, "generation": 1, "records": [{"address": 1}], "forced": []}',
+        b'{"version": 1, "generation": 1, "records": [], "forced": [{"address": "127.1.0.1",'
+        b'"service": "", "word": "drain", "until_s": 1e300, "reason": "", "by": ""}]}',
+        b'{"version": 1, "generation": 1, "records": [], "forced": [{"address": "127.1.0.1",'
+        b'"service": "", "word": "drain", "until_s": NaN, "reason": "", "by": ""}]}',
+    ],
+    ids=lambda octets: octets[:60].decode("latin-1"),
+)
+async def test_a_state_that_cannot_be_meant_is_set_aside(tmp_path, octets):
+    path = written(tmp_path, {"www": service(pools={"us-east": ["127.1.0.1"]}, monitor=None)})
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "state.json").write_bytes(octets)
+    async with running(path) as node:
+        answered = await node.addresses()
+        status, _ = await node.http("GET", "/v1/members")
+
+    assert answered == {"127.1.0.1"}
+    assert status == 200
+    assert (tmp_path / "var" / "state.unreadable").read_bytes() == octets
+
+
+async def test_a_disk_that_refuses_costs_nothing_but_the_memory_and_is_tried_again(tmp_path):
+    path = written(
+        tmp_path, {"www": service(pools={"us-east": ["127.1.0.1", "127.1.0.2"]}, monitor=None)}
+    )
+    in_the_way = tmp_path / "var"
+    in_the_way.write_text("not a folder")
+    async with running(path) as node:
+        await node.http("PUT", "/v1/members/127.1.0.1/forced", {"word": "drain"})
+        failed = await node.event("state_failed")
+        answered = await node.addresses()
+        in_the_way.unlink()
+        await node.event("state_written")
+        again = node.heard("state_failed")
+    async with started(path) as node:
+        after = await node.addresses()
+
+    assert failed.fields["folder"] == str(in_the_way)
+    assert answered == after == {"127.1.0.2"}
+    assert again == []
+
+
 async def test_a_graceful_stop_answers_what_was_asked(tmp_path):
     async with (
         members("127.1.0.1") as (one,),

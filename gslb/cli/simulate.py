@@ -86,7 +86,9 @@ def simulate_command(
         who = _clients(worlds, snapshots, clients, log)
     result = _result(snapshots, who, only)
     if as_json:
-        show_json(result.as_json())
+        # Only --against is answered with both sides; --down says what one configuration would do.
+        lone = result.after if isinstance(result, Comparison) and against is None else result
+        show_json(lone.as_json())
     elif isinstance(result, Comparison):
         show_comparison(result)
     else:

@@ -5,7 +5,7 @@ wrong, `load` raises.  A zone that is wrong is left out and stands in `Config.br
 others are served.
 
 Paths are relative to the file that they stand in.  Told to operators they stay as they were
-written, from the working directory where that is shorter; in the `Config` they are absolute.
+written, or from the working directory inside it; in the `Config` they are absolute.
 Those to be watched go through the links that they were written through, since a link that is
 swapped changes what is behind it; the digest is of what is there, however it was reached.
 """
@@ -138,12 +138,12 @@ def _warn_of_unused(main: Main, top: At, served: Iterable[ServedZone]) -> None:
     members = [member for pool in pools for member in pool.members]
     proxies = [proxy for region in main.known.regions.values() for proxy in region.proxies]
     monitors = {m.subject.monitor for m in (*members, *proxies) if m.subject is not None}
-    for name in main.spec.monitors.keys() - monitors:
+    for unused in main.spec.monitors.keys() - monitors:
         hint = "name it as the monitor of a service, or remove it"
-        (top / "monitors" / name).warn("no member is probed by this monitor", hint, on_key=True)
-    for name in main.spec.regions.keys() - {pool.region for pool in pools}:
+        (top / "monitors" / unused).warn("no member is probed by this monitor", hint, on_key=True)
+    for unused in main.spec.regions.keys() - {pool.region for pool in pools}:
         hint = "give a service a pool there, or remove it"
-        (top / "regions" / name).warn("no service has a pool in this region", hint, on_key=True)
+        (top / "regions" / unused).warn("no service has a pool in this region", hint, on_key=True)
 
 
 def _digest(files: Iterable[Path], folder: Path) -> str:

@@ -84,14 +84,14 @@ def beside(folder: Path, written: str) -> Path:
 
 
 def shorter(path: Path) -> Path:
-    """Return *path* from the working directory if that is shorter to read."""
+    """Return *path* from the working directory if it is inside it."""
     if ".." in path.parts:
         return path  # behind a link, what stands before the dots counts
     try:
         relative = os.path.relpath(path)
     except (OSError, ValueError):
         return path
-    return Path(relative) if len(relative) < len(str(path)) else path
+    return path if relative.startswith("..") else Path(relative)
 
 
 def as_watched(path: Path) -> Path:

@@ -106,9 +106,6 @@ class Controller:
     @property
     def is_settled(self) -> bool:
         """Whether the node trusts what it measures: all probed once, or the grace period over."""
-        if not self._settled:
-            waited_s = self._clock() - self._started_s
-            self._settled = self._complete() or waited_s >= grace_s(self.config)
         return self._settled
 
     @property
@@ -178,11 +175,8 @@ class Controller:
     def tick(self) -> None:
         """Compile what is believed now, and publish it if it differs from what is served."""
         now_s = self._clock()
-        was_settled = self._settled
-        stale = not self.is_settled and self._is_restored
-        if self._settled and not was_settled:
-            self._touched = None
-            self._events.announce("settled", restored=self._is_restored)
+        self._settle(now_s)
+        stale = not self._settled and self._is_restored
         self._drop_expired(now_s)
         self._hold_back(now_s)
         old = self.snapshot
@@ -200,6 +194,13 @@ class Controller:
         if not same or any(new.entries[key] is not old.entries[key] for key in new.entries):
             self.publish(new)
 
+    def _settle(self, now_s: float) -> None:
+        """Trust what was measured from now on, if it is time."""
+        waited_s = now_s - self._started_s
+        if not self._settled and (self._complete() or waited_s >= grace_s(self.config)):
+            self._settled, self._touched = True, None
+            self._events.announce("settled", restored=self._is_restored)
+
     def publish(self, snapshot: Snapshot) -> None:
         """Serve *snapshot* from the next query on."""
         assert snapshot.generation > self.snapshot.generation, "generations only grow"
@@ -210,6 +211,7 @@ class Controller:
 
     def adopt(self, reread: Reread) -> None:
         """Serve another world from now on, and tell what of the files could not be taken over."""
+        old = self.config
         self.world, self.kept_zones = reread.world, reread.kept
         self._touched, self._rest_on = None, _services_by_subject(reread.world)
         if reread.held is not None and reread.held != self.geo_held:
@@ -217,7 +219,14 @@ class Controller:
             self._events.announce("geo_held", error=reread.held)
         self.geo_held = reread.held
         self._counters.events["gslb_reloads"] += 1
-        self._events.announce("reload", config_hash=reread.world.config.hash[:12])
+        gone = {zone.text for zone in old.zones} - {zone.text for zone in self.config.zones}
+        self._events.announce(
+            "reload",
+            config_hash=self.config.hash[:12],
+            zones_gone=", ".join(sorted(gone)) or None,
+        )
+        for warning in sorted(set(self.config.warnings) - set(old.warnings)):
+            self._events.announce("warning", warning=str(warning))
         self.reloads = replace(self.reloads, ok=self.reloads.ok + 1, last_error=None)
         if broken := [each for zone in reread.kept for each in zone.complaints]:
             self.refuse("\n".join(map(str, broken)))

@@ -15,26 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from gslb.dns.message import RCODES
+from gslb.dns.records import TYPES
 
-TYPES = {
-    1: "A",
-    2: "NS",
-    5: "CNAME",
-    6: "SOA",
-    12: "PTR",
-    15: "MX",
-    16: "TXT",
-    28: "AAAA",
-    33: "SRV",
-    43: "DS",
-    48: "DNSKEY",
-    64: "SVCB",
-    65: "HTTPS",
-    251: "IXFR",
-    252: "AXFR",
-    255: "ANY",
-    257: "CAA",
-}
 OTHER = "other"
 
 Gauges = Callable[[], Iterator[Metric]]

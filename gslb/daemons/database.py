@@ -53,12 +53,14 @@ class Cache:
         """Return the image under *key*, None if there is none that can be read."""
         if self._folder is None:
             return None
-        with suppress(OSError):
-            path = self._folder / key
+        path = self._folder / key
+        try:
             octets = path.read_bytes()
-            path.touch()
-            return octets
-        return None
+        except OSError:
+            return None
+        with suppress(OSError):
+            path.touch()  # the oldest are thrown out; another user's may be read all the same
+        return octets
 
     def keep(self, key: str, octets: bytes) -> None:
         """Keep an image; a disk that refuses it is logged and costs only time later."""

@@ -21,10 +21,10 @@ def explain_any(
 ) -> Explanation | None:
     """Return why *client* gets its A records, or its AAAA records where there are only those."""
     first = explain(snapshot, qname, A, client, now_s)
-    if first is None or first.rungs:
+    if first is None or first.service is not None:
         return first
     second = explain(snapshot, qname, AAAA, client, now_s)
-    return second if second is not None and second.rungs else first
+    return second if second is not None and second.service is not None else first
 
 
 def explain_over_dns(controller: Controller, clock: Callable[[], float]) -> Explainer:

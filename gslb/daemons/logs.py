@@ -1,11 +1,23 @@
-"""Log lines: one event a line, with fields, on stderr; written on change only."""
+"""Log lines: one event a line, with fields, on stderr; written on change only.
+
+They are written by a thread of their own.  Whoever reads them may stop reading, as a pager
+or a full disk does, and must not stop the answers with it; then lines are lost, and counted.
+"""
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
+from queue import Full, Queue
+from threading import Thread
+from typing import TextIO
+
+LINES_WAITING_MAX = 10_000
+LAST_LINES_S = 1.0
 
 
 class FieldsFormatter(logging.Formatter):
@@ -24,16 +36,55 @@ class FieldsFormatter(logging.Formatter):
 
 def _shown(value: object) -> str:
     text = str(value)
-    if not text or any(octet in text for octet in ' "=\n'):
+    if not text or not text.isprintable() or any(sign in text for sign in ' "='):
         return json.dumps(text)
     return text
 
 
-def set_up(*, quiet: bool = False) -> None:
-    """Send log lines to stderr: all from info on, or only warnings."""
-    handler = logging.StreamHandler(sys.stderr)
+class LineHandler(logging.Handler):
+    """Writes log lines to a stream from a thread, which is waited for by nobody."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._lines: Queue[str | None] = Queue(LINES_WAITING_MAX)
+        self._lost = 0
+        self._thread = Thread(target=self._write, name="log", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Let a record be written, unless too many wait already."""
+        if self._lost:
+            lost = f"({self._lost} lines lost: nobody read them)"
+            with suppress(Full):
+                self._lines.put_nowait(lost)
+                self._lost = 0
+        try:
+            self._lines.put_nowait(self.format(record))
+        except Full:
+            self._lost += 1
+
+    def close(self) -> None:
+        """Write the last lines, if that takes less than `LAST_LINES_S`."""
+        with suppress(Full):
+            self._lines.put_nowait(None)
+        self._thread.join(LAST_LINES_S)
+        super().close()
+
+    def _write(self) -> None:
+        while (line := self._lines.get()) is not None:
+            # A reader that has gone away is none of our business.
+            with suppress(OSError, ValueError):
+                self._stream.write(line + "\n")
+                self._stream.flush()
+
+
+def set_up() -> None:
+    """Send log lines to stderr, all from info on."""
+    handler = LineHandler(sys.stderr)
     handler.setFormatter(FieldsFormatter())
+    atexit.register(handler.close)
     root = logging.getLogger("gslb")
     root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING if quiet else logging.INFO)
+    root.setLevel(logging.INFO)
     root.propagate = False

@@ -56,6 +56,8 @@ class Node:
         self._reload = asyncio.Event()
         self._moved = asyncio.Event()  # other files are to be watched
         self._seen: watching.Stamps = {}
+        self._keeper = store.Keeper()
+        self._unsaved: str | None = None
 
     @classmethod
     async def start(
@@ -131,7 +133,7 @@ class Node:
                 await self._stop.wait()
                 await self._close(tasks)
         finally:
-            self._write_state()
+            self._saved(self._writing()())
             self.events.announce("stopped")
 
     def stop(self) -> None:
@@ -163,26 +165,28 @@ class Node:
             await asyncio.sleep(SAVE_EVERY_S)
             if self.controller.dirty:
                 self.controller.dirty = False
-                state = self._state()
-                folder = self.controller.config.state_dir
-                await asyncio.to_thread(self._write, folder, state)
+                self._saved(await asyncio.to_thread(self._writing()))
 
-    def _write_state(self) -> None:
-        self._write(self.controller.config.state_dir, self._state())
-
-    def _state(self) -> store.State:
-        return store.State(
+    def _writing(self) -> Callable[[], OSError | None]:
+        state = store.State(
             self.controller.snapshot.generation,
             dict(self.prober.records),
             dict(self.controller.forced),
         )
+        return self._keeper.writing(self.controller.config.state_dir, state)
 
-    def _write(self, folder: Path, state: store.State) -> None:
-        try:
-            store.save(folder, state)
-        except OSError as error:
+    def _saved(self, error: OSError | None) -> None:
+        """Tell when the state cannot be written, and when it can again; it is tried until then."""
+        if error is not None:
+            self.controller.dirty = True
             self.counters.events["gslb_state_write_failures"] += 1
-            self.events.announce("state_failed", folder=str(folder), error=str(error))
+        folder = str(self.controller.config.state_dir)
+        said = None if error is None else str(error)
+        if said is not None and said != self._unsaved:
+            self.events.announce("state_failed", folder=folder, error=said)
+        elif said is None and self._unsaved is not None:
+            self.events.announce("state_written", folder=folder)
+        self._unsaved = said
 
     async def _watch(self) -> None:
         """Reload when a file that the configuration names, or a folder of its globs, changes."""

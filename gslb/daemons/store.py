@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from threading import Lock
 
 from gslb.health.belief import Forced, Word
 from gslb.health.verdict import Record, Verdict
@@ -24,7 +26,10 @@ log = logging.getLogger("gslb.state")
 VERSION = 1
 FILE = "state.json"
 
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
+GENERATION_MAX = 1 << 62
+TIME_MAX_S = 253_402_300_799.0  # the end of the year 9999, the last that can be shown
+
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 # Whom a word is about: a member's address, and a service's name or "" for all services.
 ForcedKey = tuple[str, str]
@@ -56,6 +61,31 @@ def save(folder: Path, state: State) -> None:
     """Write *state* to *folder*; raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / FILE, encode(state))
+
+
+class Keeper:
+    """Writes states in the order in which they were made, whichever thread comes first."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._made = 0
+        self._written = 0
+
+    def writing(self, folder: Path, state: State) -> Callable[[], OSError | None]:
+        """Return what writes *state* to *folder*, in any thread; it returns what was in the way."""
+        self._made += 1
+        return partial(self._write, folder, state, self._made)
+
+    def _write(self, folder: Path, state: State, number: int) -> OSError | None:
+        with self._lock:
+            if number < self._written:
+                return None
+            try:
+                save(folder, state)
+            except OSError as error:
+                return error
+            self._written = number
+            return None
 
 
 def load(folder: Path) -> State | None:
@@ -123,12 +153,22 @@ def decode(octets: bytes) -> State:
         records[subject] = Record(
             verdict=Verdict(each["verdict"]),
             reason=str(each["reason"]),
-            since_s=float(each["since_s"]),
-            risen_at_s=None if each["risen_at_s"] is None else float(each["risen_at_s"]),
+            since_s=_time_s(each["since_s"]),
+            risen_at_s=None if each["risen_at_s"] is None else _time_s(each["risen_at_s"]),
         )
     forced = {}
     for each in whole["forced"]:
-        until_s = None if each["until_s"] is None else float(each["until_s"])
+        until_s = None if each["until_s"] is None else _time_s(each["until_s"])
         word = Forced(Word(each["word"]), until_s, str(each["reason"]), str(each["by"]))
         forced[str(each["address"]), str(each["service"])] = word
-    return State(int(whole["generation"]), records, forced)
+    generation = int(whole["generation"])
+    if not 0 <= generation <= GENERATION_MAX:
+        raise ValueError(f"generation {generation} is not in 0..{GENERATION_MAX}")
+    return State(generation, records, forced)
+
+
+def _time_s(value: object) -> float:
+    time_s = float(str(value))
+    if not 0.0 <= time_s <= TIME_MAX_S:
+        raise ValueError(f"{value} is no time")
+    return time_s

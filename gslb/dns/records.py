@@ -19,6 +19,27 @@ from gslb.dns import name
 A, NS, CNAME, SOA, PTR, HINFO, MX, TXT, AAAA, SRV = 1, 2, 5, 6, 12, 13, 15, 16, 28, 33
 DNAME, OPT, DS, RRSIG, IXFR, AXFR, ANY = 39, 41, 43, 46, 251, 252, 255
 
+# The types that are shown by name.
+TYPES = {
+    1: "A",
+    2: "NS",
+    5: "CNAME",
+    6: "SOA",
+    12: "PTR",
+    15: "MX",
+    16: "TXT",
+    28: "AAAA",
+    33: "SRV",
+    43: "DS",
+    48: "DNSKEY",
+    64: "SVCB",
+    65: "HTTPS",
+    251: "IXFR",
+    252: "AXFR",
+    255: "ANY",
+    257: "CAA",
+}
+
 IN, CH, CLASS_ANY = 1, 3, 255
 
 TTL_MAX = 0x7FFFFFFF

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from gslb.dns import name
 from gslb.dns.message import NXDOMAIN, RCODES, SERVFAIL, Query
-from gslb.dns.records import AAAA, CNAME, IN, NS, A
+from gslb.dns.records import CNAME, IN, NS, TYPES
 from gslb.dns.response import Response
 from gslb.model import (
     Address,
@@ -143,8 +143,7 @@ def _static(response: Response) -> str:
 
 
 def _type_text(qtype: int) -> str:
-    known = {A: "A", AAAA: "AAAA", CNAME: "CNAME"}
-    return known.get(qtype, f"TYPE{qtype}")
+    return TYPES.get(qtype, f"TYPE{qtype}")
 
 
 def _with_service(
