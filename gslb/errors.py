@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class GslbError(Exception):
@@ -39,10 +40,17 @@ class Complaint:
 
 
 class ConfigError(GslbError):
-    """An operator's files cannot be served; `complaints` holds everything found in one run."""
+    """An operator's files cannot be served; `complaints` holds everything found in one run.
 
-    def __init__(self, complaints: Sequence[Complaint]) -> None:
+    `files` are those that were read or named as far as that is known: mending one of them,
+    or putting it where it is missing, may mend the whole.
+    """
+
+    def __init__(
+        self, complaints: Sequence[Complaint], *, files: frozenset[Path] = frozenset()
+    ) -> None:
         assert complaints, "a ConfigError without a complaint helps nobody"
+        self.files = files
         self.complaints = tuple(sorted(set(complaints)))
         super().__init__("\n".join(str(complaint) for complaint in self.complaints))
 

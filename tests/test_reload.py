@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import signal
 from collections.abc import Iterable
@@ -200,6 +201,13 @@ async def test_sighup_reloads(tmp_path):
     assert status == 0
 
 
+async def test_a_sighup_during_the_start_is_heard(tmp_path):
+    async with started(written(tmp_path, static("192.0.2.1"))) as node:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await node.run()
+        await node.event("reload")
+
+
 # What is refused
 
 
@@ -369,6 +377,36 @@ async def test_a_torn_database_is_refused(tmp_path, part):
     assert "geo.mmdb" in str(failed.fields["error"])
     assert "hint:" in str(failed.fields["error"])
     assert still == {"198.51.100.1"}
+
+
+async def test_a_file_that_a_refused_reload_missed_is_taken_over_once_it_is_there(tmp_path):
+    world = tmp_path / "geo.mmdb"
+    path = written(tmp_path, by_place())
+    async with running(path) as node:
+        main = yaml.safe_load(path.read_text())
+        write(path, yaml.safe_dump({**main, "geo": {"database": world.name}}))
+        await node.event("reload_failed")
+        write(world, database([(NEW_YORK, "New York"), (LONDON, "London")]))
+        await reloaded(node)
+        got = await node.addresses(subnet=LONDON)
+
+    assert got == {"198.51.100.1"}
+
+
+async def test_a_pipe_in_place_of_a_file_holds_up_neither_the_answers_nor_the_end(tmp_path):
+    world = write(tmp_path / "geo.mmdb", database([(NEW_YORK, "New York")]))
+    path = written(tmp_path, static("192.0.2.1"), geo={"database": world.name})
+    async with gslb("run", path) as program:
+        await program.is_serving()
+        world.unlink()
+        os.mkfifo(world)
+        program.signal(signal.SIGHUP)
+        answered = [await program.addresses() for _ in range(20)]
+        program.signal(signal.SIGTERM)
+        status = await program.ended()
+
+    assert answered == [{"192.0.2.1"}] * 20
+    assert status == 0
 
 
 # What is kept

@@ -50,12 +50,15 @@ def load(path: Path, *, hostname: str, environ: Mapping[str, str]) -> Config:
     for index, written in enumerate(main.spec.zones):
         named.add(written, top / "zones" / index)
     zones = [zonefile.read(zone_path, at, main.known) for zone_path, at in named.zones]
+    files = {path, *reader.files, *(file for zone in zones for file in zone.files)}
     served, broken = _sorted_out(zones)
     if sheet.complaints:
-        raise ConfigError([*sheet.complaints, *(note for z in broken for note in z.complaints)])
+        raise ConfigError(
+            [*sheet.complaints, *(note for z in broken for note in z.complaints)],
+            files=frozenset(map(as_watched, files)),
+        )
     if not broken:
         _warn_of_unused(main, top, served)
-    files = {path, *reader.files, *(file for zone in zones for file in zone.files)}
     return _config(path, main, hostname, served, broken, sheet, zones, files, named.folders)
 
 

@@ -83,6 +83,7 @@ class Controller:
         self.geo_held: str | None = None
         self.alarms = Alarms(events)
         self.world = world
+        self.at_start = world.config  # what is read at a start only: `listen` and `state_dir`
         generation = (restored.generation if restored else 0) + 1
         self.snapshot = compile_snapshot(
             world.plan,

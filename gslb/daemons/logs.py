@@ -6,7 +6,6 @@ or a full disk does, and must not stop the answers with it; then lines are lost,
 
 from __future__ import annotations
 
-import atexit
 import json
 import logging
 import sys
@@ -65,7 +64,7 @@ class LineHandler(logging.Handler):
             self._lost += 1
 
     def close(self) -> None:
-        """Write the last lines, if that takes less than `LAST_LINES_S`."""
+        """Write the last lines, if that takes less than `LAST_LINES_S`; logging does it at exit."""
         with suppress(Full):
             self._lines.put_nowait(None)
         self._thread.join(LAST_LINES_S)
@@ -83,7 +82,6 @@ def set_up() -> None:
     """Send log lines to stderr, all from info on."""
     handler = LineHandler(sys.stderr)
     handler.setFormatter(FieldsFormatter())
-    atexit.register(handler.close)
     root = logging.getLogger("gslb")
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)

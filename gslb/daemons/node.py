@@ -13,11 +13,14 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from gslb.config.settings import Endpoint
+from gslb.config.settings import Config, Endpoint
 from gslb.daemons import planner, store, watching
 from gslb.daemons.admin import Admin
+from gslb.daemons.aside import aside
 from gslb.daemons.controller import TICK_S, Controller
 from gslb.daemons.counters import Counters
 from gslb.daemons.database import Progress
@@ -33,6 +36,8 @@ log = logging.getLogger("gslb.node")
 
 COALESCE_S = 0.002  # verdicts that flip together are published together
 SAVE_EVERY_S = 0.5
+GENERATIONS_AHEAD = 1000  # more than are published between two saves
+SAVE_LAST_MAX_S = 5.0
 
 
 def steady_clock() -> Callable[[], float]:
@@ -65,7 +70,10 @@ class Node:
     ) -> Node:
         """Read *path* and bind its sockets; raises ConfigError or OSError."""
         node = cls(path, clock or steady_clock(), progress)
+        # From now on: a start can take a while, and would end by a signal that nobody awaits.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, node._reload.set)
         config = planner.read(path)
+        node._watched = config
         node._seen = watching.stamps(config)
         world = planner.make(config, planner.cache_of(config), progress)
         restored = store.load(config.state_dir)
@@ -94,6 +102,7 @@ class Node:
         return node
 
     controller: Controller
+    _watched: Config  # what is watched: the files in force, and those that a reload missed
     prober: Prober
     nameserver: Nameserver
     admin: Admin
@@ -108,7 +117,6 @@ class Node:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         config = self.controller.config
         self.events.announce(
             "started",
@@ -133,7 +141,7 @@ class Node:
                 await self._stop.wait()
                 await self._close(tasks)
         finally:
-            self._saved(self._writing()())
+            await self._save_last()
             self.events.announce("stopped")
 
     def stop(self) -> None:
@@ -165,22 +173,31 @@ class Node:
             await asyncio.sleep(SAVE_EVERY_S)
             if self.controller.dirty:
                 self.controller.dirty = False
-                self._saved(await asyncio.to_thread(self._writing()))
+                self._saved(await aside(self._writing()))
+
+    async def _save_last(self) -> None:
+        """Write the state as it is at the end; a disk that hangs is not waited for long."""
+        try:
+            async with asyncio.timeout(SAVE_LAST_MAX_S):
+                self._saved(await aside(self._writing()))
+        except TimeoutError:
+            self._saved(OSError(f"not written within {SAVE_LAST_MAX_S:g} s"))
 
     def _writing(self) -> Callable[[], OSError | None]:
+        # Ahead of what is served, so that a number is not used twice after a kill.
         state = store.State(
-            self.controller.snapshot.generation,
+            self.controller.snapshot.generation + GENERATIONS_AHEAD,
             dict(self.prober.records),
             dict(self.controller.forced),
         )
-        return self._keeper.writing(self.controller.config.state_dir, state)
+        return self._keeper.writing(self.controller.at_start.state_dir, state)
 
     def _saved(self, error: OSError | None) -> None:
         """Tell when the state cannot be written, and when it can again; it is tried until then."""
         if error is not None:
             self.controller.dirty = True
             self.counters.events["gslb_state_write_failures"] += 1
-        folder = str(self.controller.config.state_dir)
+        folder = str(self.controller.at_start.state_dir)
         said = None if error is None else str(error)
         if said is not None and said != self._unsaved:
             self.events.announce("state_failed", folder=folder, error=said)
@@ -192,8 +209,8 @@ class Node:
         """Reload when a file that the configuration names, or a folder of its globs, changes."""
         while True:
             self._moved.clear()
-            async for _ in watching.looks(self.controller.config, self._moved):
-                now = await asyncio.to_thread(watching.stamps, self.controller.config)
+            async for _ in watching.looks(self._watched, self._moved):
+                now = await aside(partial(watching.stamps, self._watched))
                 if now != self._seen:
                     self._reload.set()
 
@@ -207,15 +224,20 @@ class Node:
         """Take over what the files say now, or refuse it and say why."""
         old = self.controller.config
         # Before reading: what changes meanwhile will differ, and be read again.
-        self._seen = seen = await asyncio.to_thread(watching.stamps, old)
+        self._seen = seen = await aside(partial(watching.stamps, self._watched))
         try:
-            reread = await asyncio.to_thread(read_again, self.path, self.controller.world)
+            reread = await aside(partial(read_again, self.path, self.controller.world))
         except ConfigError as error:
+            # What is missing may still come, and what is wrong be mended.
+            self._watched = replace(self._watched, files=self._watched.files | error.files)
+            self._seen = {**await aside(partial(watching.stamps, self._watched)), **seen}
+            self._moved.set()
             self.controller.refuse(str(error))
             return
-        new = await asyncio.to_thread(watching.stamps, reread.world.config)
+        new = await aside(partial(watching.stamps, reread.world.config))
         self._seen = {path: seen.get(path, stamp) for path, stamp in new.items()}
         self.controller.adopt(reread)
+        self._watched = reread.world.config
         self._moved.set()
         self.prober.watch(self.controller.subjects())
         if keys := needs_restart(old, reread.world.config):

@@ -157,7 +157,7 @@ def status_shape(
         },
         "vantages": [{"vantage": config.node, "age_s": silence_s}],
         "listen": {
-            "dns": [str(endpoint) for endpoint in config.listen_dns],
+            "dns": [str(endpoint) for endpoint in controller.at_start.listen_dns],
             "admin": None if admin is None else str(admin),
         },
     }
