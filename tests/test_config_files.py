@@ -1,6 +1,7 @@
 """The files of a configuration: which are read, which zones are served, what is told of each."""
 
 import contextlib
+import os
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -437,3 +438,12 @@ def test_a_damaged_database_never_ends_in_anything_but_a_complaint(tmp_path, at,
 
     for note in folder.complaints(MAIN + "geo: {database: geo.mmdb}\n"):
         assert note.key == "geo.database"
+
+
+def test_a_pipe_in_place_of_a_database_is_a_complaint_and_holds_nothing_up(folder):
+    os.mkfifo(folder.path / "geo.mmdb")
+
+    (note,) = folder.complaints(MAIN + "geo: {database: geo.mmdb}\n")
+
+    assert note.key == "geo.database"
+    assert "pipe" in note.problem

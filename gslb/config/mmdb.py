@@ -31,6 +31,8 @@ _NAMES = {PLACES: "location, country or continent", ASNS: "AS numbers"}
 
 def check(path: Path, wanted: str) -> str | None:
     """Return what is wrong with a database that should hold PLACES or ASNS, or None."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        return "cannot be read: it is a pipe or a device"  # opening it could wait for ever
     try:
         with path.open("rb"):
             pass
