@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -222,19 +223,31 @@ async def test_what_is_no_url_of_a_node_is_refused(admin):
     assert "http://127.0.0.1:8053" in said.stderr
 
 
+@asynccontextmanager
 async def serve(answer):
+    """Answer every connection with these octets, or say nothing until the client goes."""
+    talks = set()
+
     async def talk(reader, writer):
-        async with asyncio.timeout(PATIENCE_S):
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(answer)
-            if answer:
-                writer.close()
-            else:
-                await reader.read()
-                writer.close()
+        talks.add(asyncio.current_task())
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(answer)
+                if not answer:
+                    await reader.read()
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        if talks:
+            await asyncio.wait(talks)
 
 
 def response(status, body, *headers):
@@ -259,8 +272,7 @@ def response(status, body, *headers):
     ],
 )
 async def test_whatever_answers_instead_of_a_node_is_told(answer, part):
-    server, url = await serve(answer)
-    async with server:
+    async with serve(answer) as url:
         said = await gslb(url, "status")
 
     assert said.exit_code == 1
@@ -269,8 +281,7 @@ async def test_whatever_answers_instead_of_a_node_is_told(answer, part):
 
 
 async def test_a_node_that_says_nothing_is_not_waited_for_long():
-    server, url = await serve(b"")
-    async with server:
+    async with serve(b"") as url:
         with pytest.raises(ApiError, match="did not answer within"):
             await asyncio.to_thread(call, url, "GET", "/v1/status", timeout_s=0.05)
 
@@ -286,9 +297,8 @@ async def test_a_response_is_read_up_to_its_limit():
 
 
 async def test_a_node_that_cannot_be_reached_is_told_with_a_hint():
-    server, url = await serve(b"")
-    server.close()
-    await server.wait_closed()
+    async with serve(b"") as url:
+        pass
 
     said = await gslb(url, "status")
 

@@ -21,7 +21,7 @@ from gslb.cli.shown import (
 )
 from gslb.cli.supposed import check_down, supposing, world_of
 from gslb.daemons.explainer import as_json as told_as_json
-from gslb.daemons.explainer import explain_any, rungs_text
+from gslb.daemons.explainer import explain_any, place_text, rungs_text
 from gslb.dns import name
 from gslb.model import Network
 from gslb.routing.explain import explain
@@ -137,7 +137,7 @@ def show_explanation(told: Mapping[str, Any]) -> None:
     """Print an explanation in the API's shape, as text."""
     print(f"{told['name']} {told['type']} for {told['client']}: {told['rcode']}, {told['served']}")
     facts = [
-        ("client", _place_text(told["location"])),
+        ("client", place_text(told["location"])),
         ("scope", f"/{told['scope']}"),
         ("ttl", f"{told['ttl_s']}s: {told['ttl_why']}"),
         ("generation", told["generation"] or "none: worked out from the files"),
@@ -169,13 +169,3 @@ def _member_rows(rung: Mapping[str, Any]) -> list[Sequence[str]]:
         verdict = member["verdict"] + forced
         rows.append((member["address"], member["region"], share, verdict, kept, member["why"]))
     return rows
-
-
-def _place_text(place: Mapping[str, Any]) -> str:
-    known = []
-    if place["latitude"] is not None:
-        known.append(f"{place['latitude']:.4g},{place['longitude']:.4g}")
-    known += [place[key] for key in ("country", "continent") if place[key]]
-    if place["asn"] is not None:
-        known.append(f"AS{place['asn']}")
-    return " ".join(known) or "not known to the database"

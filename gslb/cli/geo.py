@@ -16,7 +16,7 @@ from gslb.cli.progress import progress_bar
 from gslb.cli.shown import complaints, fail, show_json, show_table
 from gslb.daemons import planner
 from gslb.daemons.database import Cache, DatabaseError, Progress, look_up, open_atlas, open_maps
-from gslb.daemons.explainer import rungs_text
+from gslb.daemons.explainer import place_json, rungs_text
 from gslb.daemons.planner import World
 from gslb.errors import Complaint, ConfigError
 from gslb.model import Address, Nearest, Place, Step
@@ -102,7 +102,7 @@ def lookup(
                 world = planner.make(read, planner.cache_of(read), progress)
             word = replace(word, services=tuple(_orders(world, client)))
     if as_json:
-        show_json({**asdict(word), "place": _place_json(word.place)})
+        show_json({**asdict(word), "place": place_json(word.place)})
     else:
         show_word(word)
 
@@ -190,17 +190,6 @@ def _facts(word: Word) -> Iterator[tuple[str, str]]:
         yield "location", "{:g}, {:g} (the country's centre stands in)".format(*centre)
     if place.asn is not None:
         yield "ASN", f"AS{place.asn}"
-
-
-def _place_json(place: Place) -> dict[str, object]:
-    latitude, longitude = place.location or (None, None)
-    return {
-        "latitude": latitude,
-        "longitude": longitude,
-        "country": place.country,
-        "continent": place.continent,
-        "asn": place.asn,
-    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_network
+from typing import Any
 
 from gslb.daemons.controller import Controller
 from gslb.dns.message import Query
 from gslb.dns.records import AAAA, A
-from gslb.model import Address, Network
+from gslb.model import Address, Network, Place
 from gslb.routing.answer import Explainer
 from gslb.routing.explain import Explanation, explain
 from gslb.routing.snapshot import Snapshot
@@ -55,7 +56,7 @@ def as_strings(told: Explanation) -> list[str]:
     lines = [
         f"{told.name} {told.type} for {told.client}: {told.served}, scope /{told.scope}, "
         f"ttl {told.ttl_s}s, generation {told.generation}",
-        f"client: {place_text(told)}",
+        f"client: {place_text(place_json(told.place))}",
         *(f"alias: {alias}" for alias in told.aliases),
         *(f"step {step.step}: {rungs_text(step.rungs)} ({step.why})" for step in told.steps),
     ]
@@ -76,15 +77,26 @@ def as_strings(told: Explanation) -> list[str]:
     return [line.replace("…", "...") for line in lines]
 
 
-def place_text(told: Explanation) -> str:
-    """Return what is known of the client's place in a few words."""
-    place = told.place
+def place_json(place: Place) -> dict[str, Any]:
+    """Return what the databases say of a place, in the API's shape."""
+    latitude, longitude = place.location or (None, None)
+    return {
+        "latitude": latitude,
+        "longitude": longitude,
+        "country": place.country,
+        "continent": place.continent,
+        "asn": place.asn,
+    }
+
+
+def place_text(place: Mapping[str, Any]) -> str:
+    """Return a place in the API's shape in a few words."""
     known = []
-    if place.location is not None:
-        known.append("{:.4g},{:.4g}".format(*place.location))
-    known += [text for text in (place.country, place.continent) if text]
-    if place.asn is not None:
-        known.append(f"AS{place.asn}")
+    if place["latitude"] is not None:
+        known.append(f"{place['latitude']:.4g},{place['longitude']:.4g}")
+    known += [place[key] for key in ("country", "continent") if place[key]]
+    if place["asn"] is not None:
+        known.append(f"AS{place['asn']}")
     return " ".join(known) or "not known to the database"
 
 
@@ -95,20 +107,12 @@ def rungs_text(rungs: Iterable[Iterable[str]]) -> str:
 
 def as_json(told: Explanation) -> dict[str, object]:
     """Return an explanation in the API's shape (see docs/reference.md)."""
-    place = told.place
-    location = {
-        "latitude": place.location[0] if place.location else None,
-        "longitude": place.location[1] if place.location else None,
-        "country": place.country,
-        "continent": place.continent,
-        "asn": place.asn,
-    }
     return {
         "name": told.name,
         "type": told.type,
         "client": told.client,
         "scope": told.scope,
-        "location": location,
+        "location": place_json(told.place),
         "generation": told.generation,
         "rcode": told.rcode,
         "ttl_s": told.ttl_s,

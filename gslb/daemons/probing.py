@@ -16,6 +16,8 @@ import asyncio
 import errno
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import IPv6Address, ip_address
 from types import TracebackType
 from typing import Self
@@ -26,6 +28,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from gslb import __version__
 from gslb.health.probe import BODY_MAX_BYTES, LOCAL, OK, Result, failed, judge, status_expected
 from gslb.model import Monitor, Subject
+
+RESOLVING_MAX = 32  # host names looked up at the same time
 
 _RESET = frozenset({errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE, errno.ESHUTDOWN})
 _LOCAL = frozenset(
@@ -39,6 +43,8 @@ class Probes:
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
         self._contexts: dict[tuple[bool, str | None], ssl.SSLContext] = {}
+        # Threads of their own: a name server that is gone holds up nothing but names.
+        self._resolving = ThreadPoolExecutor(RESOLVING_MAX, "gslb-resolve")
 
     async def __aenter__(self) -> Self:
         # A connection belongs to one probe, so how many there are is the caller's to bound.
@@ -59,6 +65,7 @@ class Probes:
     ) -> None:
         assert self._session is not None
         await self._session.close()
+        self._resolving.shutdown(wait=False, cancel_futures=True)
 
     def reload(self) -> None:
         """Read CA files again when they are next needed."""
@@ -68,7 +75,7 @@ class Probes:
         """Return what one attempt at *subject* finds, within the monitor's timeout."""
         try:
             async with asyncio.timeout(monitor.timeout_s):
-                host = await _first_address(*subject.target)
+                host = await self._first_address(*subject.target)
                 if monitor.type == "tcp":
                     return await _connect(host, subject.target[1])
                 return await self._get(host, subject, monitor)
@@ -80,6 +87,14 @@ class Probes:
             return failed("timeout", f"not finished within {monitor.timeout_s:g} s")
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             return _failure(error)
+
+    async def _first_address(self, host: str, port: int) -> str:
+        try:
+            return str(ip_address(host))
+        except ValueError:
+            ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+            found = await asyncio.get_running_loop().run_in_executor(self._resolving, ask)
+            return str(found[0][4][0])
 
     async def _get(self, host: str, subject: Subject, monitor: Monitor) -> Result:
         assert self._session is not None, "probes are made inside `async with`"
@@ -119,15 +134,6 @@ class Probes:
                 context.verify_mode = ssl.CERT_NONE
             self._contexts[key] = context
         return self._contexts[key]
-
-
-async def _first_address(host: str, port: int) -> str:
-    try:
-        return str(ip_address(host))
-    except ValueError:
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return str(found[0][4][0])
 
 
 async def _connect(host: str, port: int) -> Result:
