@@ -40,7 +40,7 @@ TYPES = {
     257: "CAA",
 }
 
-IN, CH, CLASS_ANY = 1, 3, 255
+IN, CH = 1, 3
 
 TTL_MAX = 0x7FFFFFFF
 RECORD_BYTES = 12  # a record's owner, when that is a pointer, type, class, TTL and length

@@ -16,7 +16,7 @@ from gslb.dns import name
 from gslb.dns.records import RECORD_BYTES, encode
 from gslb.dns.zone import Zone
 from gslb.health.belief import Belief
-from gslb.model import Family, Member, Region, Regions, Service
+from gslb.model import Family, Member, Regions, Service
 from gslb.routing.choice import ANSWER_BYTES_MAX, Choice, cumulative, key_of
 from gslb.routing.climb import Climb, Way, climb
 from gslb.routing.geo import BLANK, Atlas, GeoMap, MapKey, map_key
@@ -132,12 +132,8 @@ def members_of(service: Service, regions: Regions) -> list[Member]:
     """Return all members of *service*, and the proxies of its regions if it may use them."""
     members = [member for pool in service.pools for member in pool.members]
     if service.proxies != "never":
-        members += [proxy for pool in service.pools for proxy in _proxies(regions, pool.region)]
+        members += [proxy for pool in service.pools for proxy in regions[pool.region].proxies]
     return members
-
-
-def _proxies(regions: Mapping[str, Region], region: str) -> tuple[Member, ...]:
-    return regions[region].proxies
 
 
 def _entry(
