@@ -9,9 +9,12 @@ demo: setup
 	$(BIN)/gslb demo
 
 test: setup system
+	sh .ci/native test --manifest-path native/Cargo.toml --locked --quiet
 	$(BIN)/pytest -q --cov --cov-report=term:skip-covered --cov-fail-under=100
-	
+
 check: setup
+	sh .ci/native fmt --manifest-path native/Cargo.toml --check
+	sh .ci/native clippy --manifest-path native/Cargo.toml --locked --quiet --all-targets --features python -- -D warnings
 	$(BIN)/ruff format --check gslb tests bench data docs
 	$(BIN)/ruff check gslb tests bench data docs
 	$(BIN)/mypy
@@ -27,10 +30,11 @@ docs: setup
 fmt: setup
 	$(BIN)/ruff format gslb tests bench data docs
 	$(BIN)/ruff check --fix gslb tests bench data docs
+	sh .ci/native fmt --manifest-path native/Cargo.toml
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml
+$(VENV)/.ready: pyproject.toml native/Cargo.toml native/Cargo.lock $(wildcard native/src/*.rs native/src/*/*.rs)
 	sh .ci/venv "$(PYTHON)" "$(VENV)"
 	touch $@
 

@@ -1,0 +1,1 @@
+"""The fast engine: datagrams answered from snapshot images, in threads without the interpreter."""

@@ -1,0 +1,6 @@
+//! The fast engine: datagrams answered from snapshot images, without the interpreter.
+
+pub mod image;
+
+#[cfg(feature = "python")]
+mod python;

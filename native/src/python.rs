@@ -1,0 +1,14 @@
+//! What Python sees of the engine: the module `gslb._native`.
+
+use pyo3::prelude::*;
+
+/// The extension module.
+#[pymodule]
+mod _native {
+    use super::*;
+
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        Ok(())
+    }
+}
