@@ -23,12 +23,12 @@ from struct import Struct
 
 from gslb.config.settings import Endpoint
 from gslb.daemons.counters import Counters
-from gslb.dns.message import HEADER_BYTES, SERVFAIL, decode_query
-from gslb.dns.response import TCP_MAX, UDP_MAX, encode, encode_error
-from gslb.errors import WireError
+from gslb.dns.message import HEADER_BYTES, SERVFAIL
+from gslb.dns.response import TCP_MAX, UDP_MAX, encode_error
 from gslb.model import Address
-from gslb.routing.answer import Explainer, answer
+from gslb.routing.answer import Explainer
 from gslb.routing.choice import DRAW_BITS
+from gslb.routing.respond import Reply, respond
 from gslb.routing.snapshot import Snapshot
 
 log = logging.getLogger("gslb.nameserver")
@@ -37,7 +37,6 @@ DATAGRAMS_AT_ONCE_MAX = 64  # then the loop gets a turn
 ROUNDS_AT_CLOSE_MAX = 64  # more than a socket's buffer holds, unless it is filled as we read
 TURNS_AT_CLOSE = 3  # of the loop: until bytes that have arrived have woken their connection
 PORTS_TRIED_MAX = 16
-NSID_BYTES_MAX = 128
 _LENGTH = Struct(">H")
 _IP_PKTINFO = 8  # linux/in.h; the socket module has no name for it
 _IN_PKTINFO = Struct("I4s4s")
@@ -79,34 +78,30 @@ class Responder:
     ) -> bytes | None:
         """Return the octets that answer *wire*, or None where silence is right."""
         try:
-            return self._respond(wire, sender, proto, keepalive_s)
-        except WireError as wrong:
-            if wrong.rcode is None:
-                self._counters.events["gslb_dropped_datagrams"] += 1
-                return None
-            self._counters.query(proto, 0, wrong.rcode)
-            return encode_error(wire, wrong.rcode)
+            reply = respond(
+                self._current(),
+                wire,
+                _address(sender),
+                self._draw(),
+                self._clock(),
+                size_max=UDP_MAX if proto == "udp" else TCP_MAX,
+                keepalive_s=keepalive_s,
+                explain=self._explain,
+            )
         except Exception:
             log.exception("an error of ours while answering %s", wire.hex())
             self._counters.events["gslb_errors"] += 1
             return encode_error(wire, SERVFAIL) if len(wire) >= HEADER_BYTES else None
+        self._count(reply, proto)
+        return reply.octets
 
-    def _respond(self, wire: bytes, sender: str, proto: str, keepalive_s: float | None) -> bytes:
-        query = decode_query(wire)
-        snapshot = self._current()
-        response = answer(
-            snapshot, query, _address(sender), self._draw(), self._clock(), self._explain
-        )
-        self._counters.query(proto, query.type, response.rcode)
-        if response.service is not None:
-            self._counters.answers[response.service, response.way] += 1
-        return encode(
-            query,
-            response,
-            node=snapshot.plan.node.encode()[:NSID_BYTES_MAX],
-            size_max=UDP_MAX if proto == "udp" else TCP_MAX,
-            keepalive_s=keepalive_s,
-        )
+    def _count(self, reply: Reply, proto: str) -> None:
+        if reply.rcode is None:
+            self._counters.events["gslb_dropped_datagrams"] += 1
+            return
+        self._counters.query(proto, reply.type, reply.rcode)
+        if reply.service is not None:
+            self._counters.answers[reply.service, reply.way] += 1
 
 
 def _address(text: str) -> Address:
