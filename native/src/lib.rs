@@ -1,5 +1,6 @@
 //! The fast engine: datagrams answered from snapshot images, without the interpreter.
 
+pub mod geo;
 pub mod image;
 
 #[cfg(feature = "python")]
