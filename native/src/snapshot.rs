@@ -61,8 +61,8 @@ impl Facts {
 fn read_facts(rest: &mut Octets) -> Option<Facts> {
     let mut facts = Facts {
         nsid: rest.short()?.to_vec(),
-        node: rest.short()?.to_vec(),
-        program: rest.short()?.to_vec(),
+        node: character_string(rest.short()?),
+        program: character_string(rest.short()?),
         ..Facts::default()
     };
     for _ in 0..rest.u32()? {
@@ -76,6 +76,11 @@ fn read_facts(rest: &mut Octets) -> Option<Facts> {
         facts.broken.push(apex.to_vec());
     }
     rest.rest().is_empty().then_some(facts)
+}
+
+/// Text as a TXT record holds it: with its length before it.
+fn character_string(text: &[u8]) -> Vec<u8> {
+    [&[text.len() as u8], text].concat()
 }
 
 /// Take a network: u8 IP version, u8 prefix length, 16 octets of the number, the last ones first.
