@@ -1,1 +1,105 @@
-"""The fast engine: datagrams answered from snapshot images, in threads without the interpreter."""
+"""The fast engine: datagrams answered from snapshot images, in threads without the interpreter.
+
+What is given and taken is octets, numbers and these values, all of them frozen.  An image that
+is torn, of another kind, or contradicts itself is refused with ValueError.
+"""
+
+from typing import final
+
+@final
+class Zone:
+    """A zone, from the image of `gslb.dns.zoneimage`."""
+
+    def __new__(cls, image: bytes) -> Zone: ...
+    def __len__(self) -> int: ...
+
+@final
+class GeoMap:
+    """A geo map, from the image of `gslb.routing.image`."""
+
+    def __new__(cls, image: bytes) -> GeoMap: ...
+    def find(self, version: int, address: int) -> tuple[int, int]:
+        """Return the index of an address's order, and the scope for which it holds."""
+
+@final
+class Tallies:
+    """What is counted of each service by so many threads, for as long as the program runs."""
+
+    def __new__(cls, threads: int) -> Tallies: ...
+    def told(self) -> list[tuple[str, int, int]]:
+        """Return service, number of the way, and count, where that is not 0."""
+
+@final
+class Plan:
+    """What the files say: facts (`gslb.routing.entryimage`), zones and geo maps."""
+
+    def __new__(cls, facts: bytes, zones: list[Zone], maps: list[GeoMap]) -> Plan: ...
+
+@final
+class Snapshot:
+    """A plan and the choices of all its services, from the images of their entries."""
+
+    def __new__(
+        cls, plan: Plan, entries: list[bytes], generation: int, stale: bool, tallies: Tallies
+    ) -> Snapshot: ...
+    def next(self, changed: list[bytes], generation: int, stale: bool) -> Snapshot:
+        """Return the snapshot that follows, with other choices for some of the services."""
+
+    def respond(
+        self, wire: bytes, sender: bytes, draw: int, now_s: float, size_max: int
+    ) -> tuple[bytes | None, int, int | None, str | None, int] | None:
+        """Answer one message, as `gslb.routing.respond` does; None if another engine must.
+
+        Octets (None: silence), type asked for, response code, service, number of the way.
+        *sender* has 4 or 16 octets.
+        """
+
+@final
+class Handed:
+    """A query that another engine must answer, with the way back."""
+
+    @property
+    def wire(self) -> bytes:
+        """The query as it came."""
+
+    @property
+    def sender(self) -> bytes:
+        """The address that it came from: 4 or 16 octets."""
+
+    def answer(self, octets: bytes) -> None:
+        """Send the answer back; raises OSError."""
+
+@final
+class Engine:
+    """Threads that answer UDP queries from the snapshot that was published last.
+
+    They tell time as the monotonic clock plus an offset in seconds.
+    """
+
+    def __new__(cls, clock_offset_s: float) -> Engine: ...
+    def bind(self, host: str, port: int, threads: int) -> int:
+        """Bind sockets for so many threads and return the port; raises OSError."""
+
+    def unbind(self, host: str, port: int) -> None:
+        """Let go of the sockets at an address."""
+
+    def start(self) -> None:
+        """Start the threads of all sockets that are bound."""
+
+    def publish(self, snapshot: Snapshot) -> bool:
+        """Serve *snapshot* from the next datagrams on; False if a newer one is served."""
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when queries wait to be taken."""
+
+    def take(self, most: int) -> list[Handed]:
+        """Take at most so many of the queries that wait."""
+
+    def queries(self) -> list[tuple[int, int, int]]:
+        """Return type (0 for others), response code, and count, where that is not 0."""
+
+    def events(self) -> tuple[int, int, int, int]:
+        """Return datagrams dropped, queries handed on, those refused there, errors of ours."""
+
+    def close(self) -> None:
+        """Answer what has come in, and stop the threads."""
