@@ -3,6 +3,8 @@
 //! The same walk as `gslb.routing.answer`, link by link.  It decides nothing that is not in the
 //! images: which members live, in what order and with what shares has been settled before.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use arrayvec::ArrayVec;
 
 use crate::choice::{Scratch as Picks, client_key, stir};
@@ -46,6 +48,14 @@ pub struct Address {
 }
 
 impl Address {
+    /// The address for those who want to know the families apart.
+    pub fn ip(self) -> IpAddr {
+        match self.version {
+            4 => IpAddr::V4(Ipv4Addr::from(self.number as u32)),
+            _ => IpAddr::V6(Ipv6Addr::from(self.number)),
+        }
+    }
+
     /// An IPv6 address, or the IPv4 one that it stands for.
     pub fn of_ipv6(number: u128) -> Address {
         if number >> 32 == MAPPED_PREFIX {
@@ -89,6 +99,13 @@ pub struct From {
     pub now_s: f64,
     /// The transport's own limit.
     pub size_max: usize,
+}
+
+impl From {
+    /// Microseconds since 1970.
+    pub fn now_us(&self) -> u64 {
+        (self.now_s * 1e6) as u64
+    }
 }
 
 /// A name made while answering.
@@ -208,6 +225,8 @@ pub struct Response<'s> {
     pub scope: u8,
     /// An Extended DNS Error.
     pub error: Option<(u16, &'s [u8])>,
+    /// Whether TC is set although all fits.
+    pub truncated: bool,
     /// The service that answered first, and by which way.
     pub service: Option<(&'s Served, u8)>,
 }
@@ -225,6 +244,7 @@ impl Default for Response<'_> {
             referral: None,
             scope: 0,
             error: None,
+            truncated: false,
             service: None,
         }
     }

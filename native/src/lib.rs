@@ -8,12 +8,14 @@
 
 pub mod answer;
 pub mod choice;
+pub mod cookie;
 pub mod edns;
 pub mod entry;
 pub mod geo;
 pub mod image;
 pub mod message;
 pub mod name;
+pub mod rate;
 pub mod respond;
 pub mod response;
 pub mod server;
