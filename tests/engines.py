@@ -7,14 +7,17 @@ that asks through it is a test of both.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gslb.daemons import native
 from gslb.dns.response import UDP_MAX
-from gslb.model import Address
+from gslb.model import Address, RateLimit
 from gslb.routing.entryimage import WAYS
+from gslb.routing.ratelimit import Action, Kind, Limiter
 from gslb.routing.respond import Reply
 from gslb.routing.respond import respond as respond_in_python
 from gslb.routing.snapshot import Snapshot
@@ -23,6 +26,22 @@ MIRRORED_MAX = 32
 
 needs_native = pytest.mark.skipif(not native.IS_BUILT, reason="the native engine is not built")
 ENGINES = ["python", pytest.param("native", marks=needs_native)]
+
+
+class Guard:
+    """Secrets and a limiter, the same in both engines."""
+
+    def __init__(
+        self, secrets: Sequence[bytes] = (), rule: RateLimit | None = None, key: int = 0
+    ) -> None:
+        self.secrets = tuple(secrets)
+        self.limiter = None if rule is None else Limiter(rule, key)
+        self.native = None
+        if native.IS_BUILT:
+            self.native = native.guard_of(self.secrets, rule, key)
+
+
+OPEN = Guard()
 
 _mirrored: OrderedDict[int, tuple[Snapshot, Any]] = OrderedDict()
 
@@ -46,13 +65,30 @@ def respond(
     now_s: float = 0.0,
     *,
     size_max: int = UDP_MAX,
+    guard: Guard | None = None,
 ) -> Reply:
     """Return what both engines answer, which must be the same."""
-    reply = respond_in_python(snapshot, wire, sender, draw, now_s, size_max=size_max)
+    guard = guard or OPEN
+    reply = respond_in_python(
+        snapshot,
+        wire,
+        sender,
+        draw,
+        now_s,
+        size_max=size_max,
+        secrets=guard.secrets,
+        limiter=guard.limiter,
+    )
     if native.IS_BUILT:
-        said = mirrored(snapshot).respond(wire, sender.packed, draw, now_s, size_max)
+        mirror = mirrored(snapshot)
+        said = mirror.respond(wire, sender.packed, draw, now_s, size_max, guard.native)
         assert said is not None
-        octets, type_, rcode, service, way = said
+        octets, type_, rcode, service, way, limited = said
         named = WAYS[way].value if service is not None else ""
-        assert Reply(octets, type_, rcode, service, named) == reply
+        kept = None
+        if limited is not None:
+            kept = (Kind(limited[0]), Action.SLIP if limited[1] else Action.DROP)
+        assert Reply(octets, type_, rcode, service, named, kept) == replace(
+            reply, type=reply.type if reply.octets is not None else 0
+        )
     return reply

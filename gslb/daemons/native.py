@@ -17,7 +17,7 @@ from gslb.daemons.udp import Responds
 from gslb.dns.zone import Zone
 from gslb.dns.zoneimage import encode_zone
 from gslb.errors import Complaint, ConfigError
-from gslb.model import Network
+from gslb.model import Network, RateLimit
 from gslb.routing.entryimage import WAYS, encode_entry, encode_facts
 from gslb.routing.geo import GeoMap, MapKey
 from gslb.routing.image import encode_map
@@ -90,6 +90,11 @@ class Mirror:
         if known is not None and known[0] is geo_map:
             return known
         return geo_map, _native.GeoMap(encode_map(geo_map))
+
+
+def guard_of(secrets: Sequence[bytes], rule: RateLimit | None, key: int) -> _native.Guard:
+    """Return what guards the native engine's answers; *key* are 64 bits that nobody can guess."""
+    return _native.Guard(list(secrets), rule, key)
 
 
 class NativeUdp:

@@ -18,6 +18,7 @@ pub mod name;
 pub mod rate;
 pub mod respond;
 pub mod response;
+pub mod said;
 pub mod server;
 pub mod snapshot;
 pub mod socket;

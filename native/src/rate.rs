@@ -125,7 +125,11 @@ impl Limiter {
         if is_exempt || self.admits(place, now_us & TIME) {
             return Action::Send;
         }
-        if self.slip != 0 && stir(draw) % self.slip == 0 { Action::Slip } else { Action::Drop }
+        if self.slip != 0 && stir(draw).is_multiple_of(self.slip) {
+            Action::Slip
+        } else {
+            Action::Drop
+        }
     }
 
     /// Take one answer from the bucket of hash `place`, unless it is empty.

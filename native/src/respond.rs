@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
-use crate::answer::{From, Response, Scratch, Told, answer};
+use crate::answer::{Told, answer};
 use crate::cookie::{self, Checked, SECRET_BYTES, Standing};
 use crate::message::{BADCOOKIE, FORMERR, NOERROR, NXDOMAIN, Query, decode_query};
 use crate::rate::{Action, Kind, Limiter};
 use crate::response::{Extras, encode, encode_error};
+use crate::said::{From, Response, Scratch};
 use crate::snapshot::{Served, Snapshot};
 
 /// What stands between us and those who forge addresses.
@@ -98,13 +99,7 @@ fn checked(guard: &Guard, query: &Query, from: &From) -> Option<Checked> {
 }
 
 /// Say that a message is no query; what slips is as short as it gets already.
-fn error<'s>(
-    guard: &Guard,
-    wire: &[u8],
-    from: &From,
-    rcode: u16,
-    out: &mut Vec<u8>,
-) -> Reply<'s> {
+fn error<'s>(guard: &Guard, wire: &[u8], from: &From, rcode: u16, out: &mut Vec<u8>) -> Reply<'s> {
     let mut slipped = None;
     if let Some(limiter) = &guard.limiter {
         match limiter.action(from.sender.ip(), Kind::Error, from.draw, from.now_us()) {

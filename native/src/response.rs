@@ -3,11 +3,11 @@
 //! The same as `gslb.dns.response`: every owner and compressed name ends in the zone's apex, which
 //! the question ends in too, so each is some labels and one pointer, and nothing is searched.
 
-use crate::answer::{Owner, Part, Records, Response, Scratch};
 use crate::edns::{self, Edns, OPT_BYTES};
 use crate::entry::Choice;
 use crate::message::{HEADER_BYTES, Query, flags};
 use crate::name;
+use crate::said::{Owner, Part, Records, Response, Scratch};
 use crate::zone::Rdata;
 
 /// Flag Day 2020: what fits everywhere without fragments.

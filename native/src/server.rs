@@ -18,11 +18,11 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption, Cache};
 
-use crate::answer::{From, Scratch};
 use crate::choice::stir;
 use crate::message::SERVFAIL;
 use crate::respond::{Guard, Reply, respond};
 use crate::response::{UDP_MAX, encode_error};
+use crate::said::{From, Scratch};
 use crate::snapshot::Snapshot;
 use crate::socket::{Back, Batch, Bell, Socket, chance, monotonic_s};
 use crate::tally::{LimitCounts, QueryCounts, bump};
@@ -163,8 +163,8 @@ impl Server {
     }
 
     /// Guard answers in another way from the next round on.
-    pub fn guard(&self, guard: Guard) {
-        self.shared.guard.store(Arc::new(guard));
+    pub fn guard(&self, guard: Arc<Guard>) {
+        self.shared.guard.store(guard);
     }
 
     /// Take a query that was handed on, if there is one.

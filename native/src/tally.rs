@@ -87,7 +87,8 @@ impl LimitCounts {
     /// The counts that are not 0: number of the kind, whether it slipped, count.
     pub fn told(&self) -> impl Iterator<Item = (usize, bool, u64)> {
         self.0.iter().enumerate().flat_map(|(kind, counts)| {
-            let told = [(kind, true, counts[0].load(Relaxed)), (kind, false, counts[1].load(Relaxed))];
+            let told =
+                [(kind, true, counts[0].load(Relaxed)), (kind, false, counts[1].load(Relaxed))];
             told.into_iter().filter(|told| told.2 > 0)
         })
     }

@@ -11,7 +11,7 @@ mod _native {
     #[pymodule_export]
     use super::engine::{Engine, Handed};
     #[pymodule_export]
-    use super::values::{GeoMap, Plan, Snapshot, Tallies, Zone};
+    use super::values::{GeoMap, Guard, Plan, Snapshot, Tallies, Zone};
 }
 
 /// An error of ours as Python's ValueError.
