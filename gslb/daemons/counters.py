@@ -29,6 +29,7 @@ class Counters(Collector):
         self.queries: Counter[tuple[str, int, int]] = Counter()
         self.answers: Counter[tuple[str, str]] = Counter()
         self.probes: Counter[tuple[str, str]] = Counter()
+        self.limited: Counter[tuple[str, str]] = Counter()
         self.events: Counter[str] = Counter()
         self.gauges: Gauges = lambda: iter(())
         self._registry = CollectorRegistry(auto_describe=False)
@@ -71,6 +72,12 @@ class Counters(Collector):
             "Probes by monitor and result: ok, or why not.",
             ["monitor", "result"],
             self.probes.copy(),
+        )
+        yield _counter(
+            "gslb_rate_limited",
+            "Answers above their rate, by kind, and whether they were dropped or slipped.",
+            ["kind", "action"],
+            self.limited.copy(),
         )
         for event, help_text in EVENTS.items():
             family = CounterMetricFamily(event, help_text)

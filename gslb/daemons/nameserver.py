@@ -23,6 +23,7 @@ from struct import Struct
 
 from gslb.config.settings import Endpoint
 from gslb.daemons.counters import Counters
+from gslb.daemons.protection import Protection
 from gslb.dns.message import HEADER_BYTES, SERVFAIL
 from gslb.dns.response import TCP_MAX, UDP_MAX, encode_error
 from gslb.model import Address
@@ -65,18 +66,21 @@ class Responder:
         *,
         explain: Explainer | None = None,
         draw: Callable[[], int] | None = None,
+        protection: Protection | None = None,
     ) -> None:
         chance = SystemRandom()
         self._current = current
         self._clock = clock
         self._counters = counters
         self._explain = explain
+        self._protection = protection
         self._draw = draw or (lambda: chance.getrandbits(DRAW_BITS))
 
     def respond(
         self, wire: bytes, sender: str, proto: str, keepalive_s: float | None = None
     ) -> bytes | None:
         """Return the octets that answer *wire*, or None where silence is right."""
+        protection = self._protection
         try:
             reply = respond(
                 self._current(),
@@ -87,6 +91,8 @@ class Responder:
                 size_max=UDP_MAX if proto == "udp" else TCP_MAX,
                 keepalive_s=keepalive_s,
                 explain=self._explain,
+                secrets=() if protection is None else protection.secrets,
+                limiter=None if protection is None or proto != "udp" else protection.limiter,
             )
         except Exception:
             log.exception("an error of ours while answering %s", wire.hex())
@@ -96,8 +102,12 @@ class Responder:
         return reply.octets
 
     def _count(self, reply: Reply, proto: str) -> None:
-        if reply.rcode is None:
+        if reply.limited is not None:
+            kind, action = reply.limited
+            self._counters.limited[kind.name.lower(), action.value] += 1
+        elif reply.rcode is None:
             self._counters.events["gslb_dropped_datagrams"] += 1
+        if reply.rcode is None:
             return
         self._counters.query(proto, reply.type, reply.rcode)
         if reply.service is not None:
