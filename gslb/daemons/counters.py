@@ -100,6 +100,7 @@ EVENTS = {
     "gslb_dropped_datagrams": "Datagrams not answered: too short, responses, or unsendable.",
     "gslb_errors": "Queries that met an error of ours and were answered SERVFAIL.",
     "gslb_refused_connections": "TCP connections closed at once because there were too many.",
+    "gslb_idle_connections_closed": "Idle TCP connections closed to make room for new ones.",
     "gslb_withdrawals_held": "Times that a change was held because it took out too much at once.",
     "gslb_geo_changes_held": "Times that a new database was held because it moved too much.",
     "gslb_state_write_failures": "Writes of the state directory that failed.",

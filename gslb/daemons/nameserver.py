@@ -6,7 +6,8 @@ goes wrong costs that query: this is the only place of the program that catches 
 UDP is read without asyncio's transports, because a server on a wildcard address must
 answer from the address it was asked at, which only `recvmsg` tells (IP_PKTINFO,
 RFC 3542 6).  TCP connections are limited in number, in number for each client, in how long
-they may idle, and in how much they may leave unread.
+they may idle, and in how much they may leave unread.  When there are too many, the one that has
+idled longest makes room (RFC 7766 6.2.3, 9210 4.2).
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ class Nameserver:
         self._tcp: list[asyncio.Server] = []
         self._connections: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiting: set[asyncio.Task[None]] = set()
+        self._waiting: dict[asyncio.Task[None], None] = {}  # for a query, the longest first
         self.endpoints: tuple[Endpoint, ...] = ()
 
     @property
@@ -220,8 +221,8 @@ class Nameserver:
         limits, client = self._limits, peer[0] if peer else ""
         if (
             not client
-            or self.connections >= limits.connections_max
             or self._connections[client] >= limits.connections_per_client_max
+            or (self.connections >= limits.connections_max and not self._made_room())
         ):
             self._counters.events["gslb_refused_connections"] += 1
             writer.transport.abort()
@@ -242,6 +243,16 @@ class Nameserver:
             self._connections[client] -= 1
             if not self._connections[client]:
                 del self._connections[client]
+
+    def _made_room(self) -> bool:
+        """Close the connection that has idled longest; False if all are being answered."""
+        task = next(iter(self._waiting), None)
+        if task is None:
+            return False
+        del self._waiting[task]  # it ends at its next turn, and must not be chosen twice
+        task.cancel()
+        self._counters.events["gslb_idle_connections_closed"] += 1
+        return True
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: str
@@ -269,7 +280,7 @@ class Nameserver:
         """
         task = asyncio.current_task()
         assert task is not None
-        self._waiting.add(task)
+        self._waiting[task] = None
         try:
             # What has arrived whole is read without waiting, so it is served while we close.
             async with asyncio.timeout(idle_s if self._tcp else 0.0):
@@ -282,7 +293,7 @@ class Nameserver:
                 raise
             return None
         finally:
-            self._waiting.discard(task)
+            self._waiting.pop(task, None)
 
     async def _end(self, writer: asyncio.StreamWriter) -> None:
         """Close a connection once all that was answered has left."""
