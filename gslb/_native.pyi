@@ -55,9 +55,7 @@ class Snapshot:
         now_s: float,
         size_max: int,
         guard: Guard | None = None,
-    ) -> (
-        tuple[bytes | None, int, int | None, str | None, int, tuple[int, bool] | None] | None
-    ):
+    ) -> tuple[bytes | None, int, int | None, str | None, int, tuple[int, bool] | None] | None:
         """Answer one message, as `gslb.routing.respond` does; None if another engine must.
 
         Octets (None: silence), type asked for, response code, service, number of the way, and
