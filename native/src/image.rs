@@ -117,14 +117,21 @@ pub fn body(octets: &[u8], kind: Kind) -> Result<&[u8], Refused> {
 /// Return *body* in a frame of this kind.
 pub fn framed(kind: Kind, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(FRAME_BYTES + body.len());
-    out.extend_from_slice(MAGIC);
-    out.extend_from_slice(&VERSION.to_ne_bytes());
-    out.extend_from_slice(&(kind as u16).to_ne_bytes());
-    out.extend_from_slice(&crc32fast::hash(body).to_ne_bytes());
-    out.extend_from_slice(&0u32.to_ne_bytes());
-    out.extend_from_slice(&(body.len() as u64).to_ne_bytes());
+    out.resize(FRAME_BYTES, 0);
     out.extend_from_slice(body);
+    frame(kind, &mut out);
     out
+}
+
+/// Write a frame of this kind into the first `FRAME_BYTES` octets, which must be there for it.
+pub fn frame(kind: Kind, octets: &mut [u8]) {
+    let (frame, body) = octets.split_at_mut(FRAME_BYTES);
+    frame[..4].copy_from_slice(MAGIC);
+    frame[4..6].copy_from_slice(&VERSION.to_ne_bytes());
+    frame[6..8].copy_from_slice(&(kind as u16).to_ne_bytes());
+    frame[8..12].copy_from_slice(&crc32fast::hash(body).to_ne_bytes());
+    frame[12..16].fill(0);
+    frame[16..].copy_from_slice(&(body.len() as u64).to_ne_bytes());
 }
 
 /// A reader that never passes the end.
