@@ -19,7 +19,15 @@ mod words;
 
 /// The file is none that can be read here: the reader of the whole grammar has the word.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
-pub struct Declined;
+pub struct Declined {
+    /// The line of the entry that is declined, from 1; 0 where the zone as a whole is.
+    pub line: usize,
+}
+
+impl Declined {
+    /// No one entry is at fault, or it is not known yet which.
+    pub const WHOLE: Declined = Declined { line: 0 };
+}
 
 /// Most octets of an image: glue is written with each cut that needs it, however many do.
 const IMAGE_BYTES_MAX: usize = 1 << 30;
@@ -37,7 +45,7 @@ pub fn image(
     let mut records = reading::read(text, apex, records_max)?;
     for service in services {
         if !name::is_lower(service) || !name::is_within(service, apex) {
-            return Err(Declined);
+            return Err(Declined::WHOLE);
         }
         let owner = records.intern(service)?;
         records.mark(owner, records::SERVICE);
@@ -81,7 +89,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_doubtful_or_rare_is_declined() {
-        assert_eq!(read(""), Err(Declined));
+        assert_eq!(read(""), Err(Declined::WHOLE));
         for text in [
             "www A 192.0.2.01",
             "www A",
@@ -105,10 +113,21 @@ mod tests {
             "a\u{e9} A 192.0.2.1",
             "a\0 A 192.0.2.1",
         ] {
-            assert_eq!(below_head(text), Err(Declined), "{text}");
+            assert!(below_head(text).is_err(), "{text}");
         }
-        assert_eq!(image(HEAD.as_bytes(), APEX, &[], 2), Err(Declined));
-        assert_eq!(image(HEAD.as_bytes(), APEX, &[b"\x03www\x00"], 9), Err(Declined));
+        assert!(image(HEAD.as_bytes(), APEX, &[], 2).is_err());
+        assert!(image(HEAD.as_bytes(), APEX, &[b"\x03www\x00"], 9).is_err());
+    }
+
+    #[test]
+    fn where_reading_stops_is_said() {
+        for (text, line) in [
+            ("", 0),
+            (&format!("{HEAD}\nwww A 192.0.2.1\nwww A (\n192.0.2.1 2\n)\n"), 7),
+            (&format!("{HEAD}\nwww A (\n192.0.2.1\n"), 6),
+        ] {
+            assert_eq!(read(text), Err(Declined { line }), "{text}");
+        }
     }
 
     fn piece() -> impl Strategy<Value = String> {

@@ -10,7 +10,7 @@ const RRSET_BYTES_MAX: usize = 64_000;
 const APEX: u32 = 0;
 
 fn decline_if(wrong: bool) -> Result<(), Declined> {
-    if wrong { Err(Declined) } else { Ok(()) }
+    if wrong { Err(Declined::WHOLE) } else { Ok(()) }
 }
 
 /// Decline what no server could answer from.

@@ -35,25 +35,25 @@ pub fn parse(text: &[u8], origin: &[u8], out: &mut Vec<u8>) -> Result<(), Declin
                 out.push(escaped);
                 rest = after;
             }
-            0x80.. => return Err(Declined),
+            0x80.. => return Err(Declined::WHOLE),
             _ => out.push(octet),
         }
         if out.len() - start > NAME_MAX {
-            return Err(Declined);
+            return Err(Declined::WHOLE);
         }
     }
     if !absolute {
         close(label, out)?;
         out.extend_from_slice(origin);
     }
-    if out.len() - start > NAME_MAX { Err(Declined) } else { Ok(()) }
+    if out.len() - start > NAME_MAX { Err(Declined::WHOLE) } else { Ok(()) }
 }
 
 /// Write the length of the label that begins at `label` and ends here.
 fn close(label: usize, out: &mut [u8]) -> Result<(), Declined> {
     let length = out.len() - label - 1;
     if length == 0 || length > LABEL_MAX {
-        return Err(Declined);
+        return Err(Declined::WHOLE);
     }
     out[label] = length as u8;
     Ok(())

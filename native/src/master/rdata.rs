@@ -45,7 +45,7 @@ pub const TYPES_MAX: usize = TYPES.len();
 /// Return the type that a mnemonic names.
 pub fn type_of(text: &[u8]) -> Result<u16, Declined> {
     let found = TYPES.iter().find(|(mnemonic, _)| mnemonic.eq_ignore_ascii_case(text));
-    found.map(|(_, type_)| *type_).ok_or(Declined)
+    found.map(|(_, type_)| *type_).ok_or(Declined::WHOLE)
 }
 
 /// Where names stand in a type's rdata: octets before the first, how many follow one another,
@@ -89,18 +89,18 @@ pub fn foldable(type_: u16, rdata: &[u8]) -> std::ops::Range<usize> {
 
 /// Append the wire form of the rdata that `data` says.
 pub fn write(type_: u16, data: &[Word], origin: &[u8], out: &mut Vec<u8>) -> Result<(), Declined> {
-    let Some(first) = data.first() else { return Err(Declined) };
+    let Some(first) = data.first() else { return Err(Declined::WHOLE) };
     if first.text == b"\\#" {
-        return Err(Declined);
+        return Err(Declined::WHOLE);
     }
     match (type_, data) {
         (A, [address]) => {
             let text = text_of(address)?;
-            out.extend_from_slice(&text.parse::<Ipv4Addr>().map_err(|_| Declined)?.octets());
+            out.extend_from_slice(&text.parse::<Ipv4Addr>().map_err(|_| Declined::WHOLE)?.octets());
         }
         (AAAA, [address]) => {
             let text = text_of(address)?;
-            out.extend_from_slice(&text.parse::<Ipv6Addr>().map_err(|_| Declined)?.octets());
+            out.extend_from_slice(&text.parse::<Ipv6Addr>().map_err(|_| Declined::WHOLE)?.octets());
         }
         (NS | CNAME | PTR | DNAME, [target]) => name::parse(target.bare()?, origin, out)?,
         (MX, [preference, exchange]) => {
@@ -116,7 +116,8 @@ pub fn write(type_: u16, data: &[Word], origin: &[u8], out: &mut Vec<u8>) -> Res
         (SOA, [server, mailbox, serial, times @ ..]) if times.len() == 4 => {
             name::parse(server.bare()?, origin, out)?;
             name::parse(mailbox.bare()?, origin, out)?;
-            let serial = u32::try_from(words::number(serial.plain()?)?).map_err(|_| Declined)?;
+            let serial =
+                u32::try_from(words::number(serial.plain()?)?).map_err(|_| Declined::WHOLE)?;
             out.extend_from_slice(&serial.to_be_bytes());
             for time in times {
                 out.extend_from_slice(&words::seconds(time.plain()?)?.to_be_bytes());
@@ -135,7 +136,7 @@ pub fn write(type_: u16, data: &[Word], origin: &[u8], out: &mut Vec<u8>) -> Res
         (CAA, [flags, tag, value]) => {
             out.push(uint8(flags)?);
             if tag.text.is_empty() || !tag.text.iter().all(u8::is_ascii_alphanumeric) {
-                return Err(Declined);
+                return Err(Declined::WHOLE);
             }
             counted(out, |out| ascii(tag, out))?;
             ascii(value, out)?;
@@ -154,21 +155,21 @@ pub fn write(type_: u16, data: &[Word], origin: &[u8], out: &mut Vec<u8>) -> Res
             out.extend_from_slice(&[uint8(usage)?, uint8(selector)?, uint8(matching)?]);
             hashed(uint8(matching)?, &[(1, 32), (2, 64)], data, out)?;
         }
-        _ => return Err(Declined),
+        _ => return Err(Declined::WHOLE),
     }
     Ok(())
 }
 
 fn text_of<'a>(word: &Word<'a>) -> Result<&'a str, Declined> {
-    std::str::from_utf8(word.plain()?).map_err(|_| Declined)
+    std::str::from_utf8(word.plain()?).map_err(|_| Declined::WHOLE)
 }
 
 fn uint16(word: &Word) -> Result<u16, Declined> {
-    u16::try_from(words::number(word.plain()?)?).map_err(|_| Declined)
+    u16::try_from(words::number(word.plain()?)?).map_err(|_| Declined::WHOLE)
 }
 
 fn uint8(word: &Word) -> Result<u8, Declined> {
-    u8::try_from(words::number(word.plain()?)?).map_err(|_| Declined)
+    u8::try_from(words::number(word.plain()?)?).map_err(|_| Declined::WHOLE)
 }
 
 /// Append a string with its length, one octet, before it.
@@ -179,14 +180,14 @@ fn counted(
     let at = out.len();
     out.push(0);
     write(out)?;
-    out[at] = u8::try_from(out.len() - at - 1).map_err(|_| Declined)?;
+    out[at] = u8::try_from(out.len() - at - 1).map_err(|_| Declined::WHOLE)?;
     Ok(())
 }
 
 /// Append a word of ASCII without escapes, with or without quotes.
 fn ascii(word: &Word, out: &mut Vec<u8>) -> Result<(), Declined> {
     if word.escaped || !word.text.is_ascii() {
-        return Err(Declined);
+        return Err(Declined::WHOLE);
     }
     out.extend_from_slice(word.text);
     Ok(())
@@ -203,13 +204,13 @@ fn hashed(
     let mut high = None;
     for word in data {
         for &digit in word.plain()? {
-            let value = char::from(digit).to_digit(16).ok_or(Declined)? as u8;
+            let value = char::from(digit).to_digit(16).ok_or(Declined::WHOLE)? as u8;
             match high.take() {
                 Some(high) => out.push(high << 4 | value),
                 None => high = Some(value),
             }
         }
     }
-    let wanted = lengths.iter().find(|(known, _)| *known == kind).ok_or(Declined)?.1;
-    if high.is_some() || out.len() - start != wanted { Err(Declined) } else { Ok(()) }
+    let wanted = lengths.iter().find(|(known, _)| *known == kind).ok_or(Declined::WHOLE)?.1;
+    if high.is_some() || out.len() - start != wanted { Err(Declined::WHOLE) } else { Ok(()) }
 }

@@ -77,9 +77,9 @@ impl Records {
         {
             return Ok(known);
         }
-        let id = u32::try_from(self.owners.len()).map_err(|_| Declined)?;
-        let at = u32::try_from(self.octets.len()).map_err(|_| Declined)?;
-        let length = u8::try_from(name.len()).map_err(|_| Declined)?;
+        let id = u32::try_from(self.owners.len()).map_err(|_| Declined::WHOLE)?;
+        let at = u32::try_from(self.octets.len()).map_err(|_| Declined::WHOLE)?;
+        let length = u8::try_from(name.len()).map_err(|_| Declined::WHOLE)?;
         self.octets.extend_from_slice(name);
         self.owners.push(Owner { at, length, has: 0 });
         let (owners, octets) = (&self.owners, &self.octets);
@@ -100,9 +100,9 @@ impl Records {
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), Declined>,
     ) -> Result<&[u8], Declined> {
         let start = self.octets.len();
-        let at = u32::try_from(start).map_err(|_| Declined)?;
+        let at = u32::try_from(start).map_err(|_| Declined::WHOLE)?;
         write(&mut self.octets)?;
-        let length = u16::try_from(self.octets.len() - start).map_err(|_| Declined)?;
+        let length = u16::try_from(self.octets.len() - start).map_err(|_| Declined::WHOLE)?;
         self.records.push(Record { owner, at, ttl_s: 0, length, type_ });
         let bits = match type_ {
             rdata::A | AAAA => ADDRESS,

@@ -16,13 +16,13 @@ pub fn image(mut sets: Sets, apex: &[u8]) -> Result<Vec<u8>, Declined> {
     let mut out = Writer { sets: &sets, apex, octets: vec![0; FRAME_BYTES] };
     out.octets.extend_from_slice(&nodes.to_ne_bytes());
     out.short(apex);
-    let soa = sets.rrset(APEX, SOA).ok_or(Declined)?;
-    let minimum = sets.rdata(&soa[0]).last_chunk().ok_or(Declined)?;
+    let soa = sets.rrset(APEX, SOA).ok_or(Declined::WHOLE)?;
+    let minimum = sets.rdata(&soa[0]).last_chunk().ok_or(Declined::WHOLE)?;
     out.rrset(soa, u32::from_be_bytes(*minimum).min(soa[0].ttl_s))?;
     for owner in (0..sets.owners()).filter(|&owner| sets.has(owner, NODE)) {
         out.node(owner)?;
         if out.octets.len() > IMAGE_BYTES_MAX {
-            return Err(Declined);
+            return Err(Declined::WHOLE);
         }
     }
     let mut octets = out.octets;
@@ -57,7 +57,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn u16(&mut self, value: usize) -> Result<(), Declined> {
-        let value = u16::try_from(value).map_err(|_| Declined)?;
+        let value = u16::try_from(value).map_err(|_| Declined::WHOLE)?;
         self.octets.extend_from_slice(&value.to_ne_bytes());
         Ok(())
     }
@@ -84,7 +84,7 @@ impl Writer<'_> {
             let needed = self.glue(owner, true)?;
             let all = needed + self.glue(owner, false)?;
             for (at, count) in [(counts, all), (counts + 2, needed)] {
-                let count = u16::try_from(count).map_err(|_| Declined)?;
+                let count = u16::try_from(count).map_err(|_| Declined::WHOLE)?;
                 self.octets[at..at + 2].copy_from_slice(&count.to_ne_bytes());
             }
         }
@@ -107,7 +107,7 @@ impl Writer<'_> {
                 count += 1;
             }
             if self.octets.len() > IMAGE_BYTES_MAX {
-                return Err(Declined);
+                return Err(Declined::WHOLE);
             }
         }
         Ok(count)
@@ -122,7 +122,8 @@ impl Writer<'_> {
         for record in rrset {
             self.rdata(record)?;
         }
-        let size_bytes = u32::try_from(self.octets.len() - size_at - 4).map_err(|_| Declined)?;
+        let size_bytes =
+            u32::try_from(self.octets.len() - size_at - 4).map_err(|_| Declined::WHOLE)?;
         self.octets[size_at..size_at + 4].copy_from_slice(&size_bytes.to_ne_bytes());
         Ok(())
     }

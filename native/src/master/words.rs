@@ -13,12 +13,12 @@ pub struct Word<'a> {
 impl<'a> Word<'a> {
     /// Return the text of a word that has neither quotes nor escapes.
     pub fn plain(&self) -> Result<&'a [u8], Declined> {
-        if self.quoted || self.escaped { Err(Declined) } else { Ok(self.text) }
+        if self.quoted || self.escaped { Err(Declined::WHOLE) } else { Ok(self.text) }
     }
 
     /// Return the text of a word without quotes.
     pub fn bare(&self) -> Result<&'a [u8], Declined> {
-        if self.quoted { Err(Declined) } else { Ok(self.text) }
+        if self.quoted { Err(Declined::WHOLE) } else { Ok(self.text) }
     }
 }
 
@@ -26,6 +26,7 @@ impl<'a> Word<'a> {
 pub struct Entries<'a> {
     text: &'a [u8],
     at: usize,
+    start: usize,
 }
 
 impl<'a> Entries<'a> {
@@ -33,9 +34,14 @@ impl<'a> Entries<'a> {
     pub fn new(text: &'a [u8]) -> Result<Self, Declined> {
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         if std::str::from_utf8(text).is_err() || text.contains(&0) || has_lone_return(text) {
-            return Err(Declined);
+            return Err(Declined::WHOLE);
         }
-        Ok(Entries { text, at: 0 })
+        Ok(Entries { text, at: 0, start: 0 })
+    }
+
+    /// Return the line on which the current entry begins, from 1.
+    pub fn line(&self) -> usize {
+        1 + self.text[..self.start].iter().filter(|&&octet| octet == b'\n').count()
     }
 
     /// Put the next entry's words in `words`, and tell whether white space came before them.
@@ -44,6 +50,7 @@ impl<'a> Entries<'a> {
     pub fn next(&mut self, words: &mut Vec<Word<'a>>) -> Result<Option<bool>, Declined> {
         words.clear();
         let start = self.at;
+        self.start = start;
         let mut depth = 0usize;
         while let Some(&octet) = self.text.get(self.at) {
             match octet {
@@ -61,9 +68,9 @@ impl<'a> Entries<'a> {
                 }
                 b')' => {
                     self.at += 1;
-                    depth = depth.checked_sub(1).ok_or(Declined)?;
+                    depth = depth.checked_sub(1).ok_or(Declined::WHOLE)?;
                 }
-                b'(' => return Err(Declined),
+                b'(' => return Err(Declined::WHOLE),
                 b'"' => words.push(self.quoted()?),
                 _ => words.push(self.word()?),
             }
@@ -71,7 +78,7 @@ impl<'a> Entries<'a> {
         match (depth, self.at > start) {
             (0, true) => Ok(Some(is_space(self.text[start]))),
             (0, false) => Ok(None),
-            _ => Err(Declined),
+            _ => Err(Declined::WHOLE),
         }
     }
 
@@ -101,7 +108,7 @@ impl<'a> Entries<'a> {
                     self.escape()?;
                 }
                 Some(b'"') => break,
-                _ => return Err(Declined),
+                _ => return Err(Declined::WHOLE),
             }
         }
         let text = &self.text[start..self.at];
@@ -113,7 +120,7 @@ impl<'a> Entries<'a> {
     fn escape(&mut self) -> Result<(), Declined> {
         self.at += 2;
         match self.text.get(self.at - 1) {
-            None | Some(b'\n' | b'\r') => Err(Declined),
+            None | Some(b'\n' | b'\r') => Err(Declined::WHOLE),
             _ => Ok(()),
         }
     }
@@ -157,18 +164,18 @@ pub fn unescape(text: &[u8], out: &mut Vec<u8>) -> Result<(), Declined> {
 
 /// Return the octet for which what stands after a backslash stands, and what follows it.
 pub fn escaped(text: &[u8]) -> Result<(u8, &[u8]), Declined> {
-    let (&first, after) = text.split_first().ok_or(Declined)?;
+    let (&first, after) = text.split_first().ok_or(Declined::WHOLE)?;
     if !first.is_ascii_digit() {
         return Ok((first, after));
     }
-    let (digits, after) = text.split_at_checked(3).ok_or(Declined)?;
-    Ok((u8::try_from(number(digits)?).map_err(|_| Declined)?, after))
+    let (digits, after) = text.split_at_checked(3).ok_or(Declined::WHOLE)?;
+    Ok((u8::try_from(number(digits)?).map_err(|_| Declined::WHOLE)?, after))
 }
 
 /// Return a whole number of at most ten digits.
 pub fn number(digits: &[u8]) -> Result<u64, Declined> {
     if digits.is_empty() || digits.len() > 10 || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(Declined);
+        return Err(Declined::WHOLE);
     }
     Ok(digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
 }
@@ -176,7 +183,7 @@ pub fn number(digits: &[u8]) -> Result<u64, Declined> {
 /// Return the seconds of a TTL such as `300` or `1h30m`; one above 2^32 - 1 is declined.
 pub fn seconds(text: &[u8]) -> Result<u32, Declined> {
     let total = if text.iter().all(u8::is_ascii_digit) { number(text)? } else { units(text)? };
-    u32::try_from(total).map_err(|_| Declined)
+    u32::try_from(total).map_err(|_| Declined::WHOLE)
 }
 
 fn units(text: &[u8]) -> Result<u64, Declined> {
@@ -190,10 +197,10 @@ fn units(text: &[u8]) -> Result<u64, Declined> {
             Some(b'h') => 3_600,
             Some(b'm') => 60,
             Some(b's') => 1,
-            _ => return Err(Declined),
+            _ => return Err(Declined::WHOLE),
         };
         let stated_s = number(&rest[..digits])? * unit_s;
-        total = total.checked_add(stated_s).ok_or(Declined)?;
+        total = total.checked_add(stated_s).ok_or(Declined::WHOLE)?;
         rest = &rest[digits + 1..];
     }
     Ok(total)
