@@ -2,8 +2,9 @@
 
 dnspython reads some ten thousand records a second, and a record as Python objects takes a
 kilobyte.  `gslb._native` reads a million in a second and keeps a zone as one image.  It
-knows the common part of the grammar and complains of nothing: a file with anything else in
-it, or with a mistake, is *declined*, and read by `gslb.config.masterfile` as if this were not here.
+knows the common part of the grammar, asks here for the data of rare types, and complains of
+nothing: a file with anything else in it, or with a mistake, is *declined*, and read by
+`gslb.config.masterfile` as if this were not here.
 
 So is every file below `QUICK_BYTES_MIN`: read in no time, it can have its nodes at hand.
 """
@@ -15,7 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import dns.exception
+
+from gslb.config import mastertext, masterwords, zonecheck
 from gslb.config.masterentries import Place, octets_of
+from gslb.config.masterwords import Wrong
 from gslb.dns.records import SOA
 from gslb.dns.zone import Node, Zone, negative
 from gslb.dns.zoneimage import decode_node
@@ -24,7 +29,8 @@ from gslb.errors import Complaint, ConfigError
 if TYPE_CHECKING:
     from gslb import _native
 
-    Read = Callable[[bytes, bytes, list[bytes], int], _native.Zone | int]
+    Ask = Callable[[bytes, bytes, bytes], tuple[int, bytes] | None]
+    Read = Callable[[bytes, bytes, list[bytes], int, Ask], _native.Zone | int]
 
 QUICK_BYTES_MIN = 256 * 1024
 QUICK_BYTES_MAX = 512 * 1024 * 1024
@@ -102,11 +108,27 @@ def read(path: Path, apex: bytes, services: Collection[bytes], named_at: Place) 
 
 def zone_of(octets: bytes, apex: bytes, services: Collection[bytes], native: Read) -> Zone | Declined:
     """Return the zone that the text of a master file describes, as *native* reads it."""
-    found = native(octets, apex, list(services), QUICK_RECORDS_MAX)
+    found = native(octets, apex, list(services), QUICK_RECORDS_MAX, _rdata)
     if isinstance(found, int):
         return Declined(found)
     nodes = Nodes(found, apex)
     return Zone(apex, nodes, negative(nodes[apex].rrsets[SOA]))
+
+
+def _rdata(mnemonic: bytes, data: bytes, origin: bytes) -> tuple[int, bytes] | None:
+    """Return the type and the wire form of data that native code asks about, if it is good.
+
+    Letters whose case is nothing, capitals in names, and signatures are left to the slow way.
+    """
+    try:
+        type_ = masterwords.type_(mnemonic.decode())
+        rdata = mastertext.rdata(type_, data.decode(), origin)
+    except (Wrong, dns.exception.DNSException, ValueError):
+        return None
+    wire = rdata.to_wire()
+    if wire is None or rdata.to_digestable() != wire or type_ in zonecheck.OF_SIGNING:
+        return None
+    return type_, wire
 
 
 def slow(path: Path, declined: Declined) -> tuple[Complaint, ...]:
@@ -120,5 +142,5 @@ def slow(path: Path, declined: Declined) -> tuple[Complaint, ...]:
     problem = f"{size_bytes} bytes are read slowly, from here on or for the whole zone's sake"
     if declined.line:
         problem = f"{size_bytes} bytes are read slowly, because of what stands here"
-    hint = "quick are A, AAAA, NS, CNAME, TXT, MX, SRV, DS and such, without $INCLUDE or mistakes"
+    hint = "quick are files without mistakes, warnings, $INCLUDE, $GENERATE or DNSSEC"
     return (Complaint(str(path), declined.line or 1, 1, "", problem, hint),)

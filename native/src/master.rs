@@ -2,8 +2,9 @@
 //!
 //! The whole grammar, and every complaint about it, is `gslb.config.masterfile`'s.  Here is only
 //! what makes large zones quick and small, so everything that is rare, doubtful or wrong is
-//! *declined*: unknown directives and types, data that needs a second look, names outside the zone,
-//! whatever `gslb.config.zonecheck` would complain or warn of.  What is not declined is the
+//! *declined*: unknown directives, mistakes, names outside the zone, whatever
+//! `gslb.config.zonecheck` would complain or warn of.  Only for data that needs a second look, of
+//! rare types for one, somebody is asked who knows them all.  What is not declined is the
 //! image of the very zone that would have been read there.
 //!
 //! Names and rdata lie one after the other in one buffer, records are 16 octets that point into
@@ -29,6 +30,12 @@ impl Declined {
     pub const WHOLE: Declined = Declined { line: 0 };
 }
 
+/// Somebody who knows all types: mnemonic, data as text, origin → type, rdata in wire form.
+///
+/// The rdata must be its own canonical form (RFC 4034 6.2), so that equal records are equal
+/// octets; None declines.
+pub type Ask<'a> = &'a mut dyn FnMut(&[u8], &[u8], &[u8]) -> Option<(u16, Vec<u8>)>;
+
 /// Most octets of an image: glue is written with each cut that needs it, however many do.
 const IMAGE_BYTES_MAX: usize = 1 << 30;
 
@@ -41,8 +48,9 @@ pub fn image(
     apex: &[u8],
     services: &[&[u8]],
     records_max: usize,
+    ask: Ask,
 ) -> Result<Vec<u8>, Declined> {
-    let mut records = reading::read(text, apex, records_max)?;
+    let mut records = reading::read(text, apex, records_max, ask)?;
     for service in services {
         if !name::is_lower(service) || !name::is_within(service, apex) {
             return Err(Declined::WHOLE);
@@ -50,7 +58,7 @@ pub fn image(
         let owner = records.intern(service)?;
         records.mark(owner, records::SERVICE);
     }
-    let sets = records.settle();
+    let sets = records.settle()?;
     check::errors(&sets)?;
     check::warnings(&sets, apex)?;
     tree::image(sets, apex)
@@ -65,8 +73,12 @@ mod tests {
     const HEAD: &str =
         "$TTL 300\n@ SOA ns1 admin 1 7200 900 1209600 60\n@ NS ns1\nns1 A 192.0.2.53\n";
 
+    fn image(text: &[u8], services: &[&[u8]], records_max: usize) -> Result<Vec<u8>, Declined> {
+        super::image(text, APEX, services, records_max, &mut |_, _, _| None)
+    }
+
     fn read(text: &str) -> Result<Vec<u8>, Declined> {
-        image(text.as_bytes(), APEX, &[], 1000)
+        image(text.as_bytes(), &[], 1000)
     }
 
     fn below_head(text: &str) -> Result<Vec<u8>, Declined> {
@@ -115,8 +127,8 @@ mod tests {
         ] {
             assert!(below_head(text).is_err(), "{text}");
         }
-        assert!(image(HEAD.as_bytes(), APEX, &[], 2).is_err());
-        assert!(image(HEAD.as_bytes(), APEX, &[b"\x03www\x00"], 9).is_err());
+        assert!(image(HEAD.as_bytes(), &[], 2).is_err());
+        assert!(image(HEAD.as_bytes(), &[b"\x03www\x00"], 9).is_err());
     }
 
     #[test]
@@ -128,6 +140,18 @@ mod tests {
         ] {
             assert_eq!(read(text), Err(Declined { line }), "{text}");
         }
+    }
+
+    #[test]
+    fn data_that_is_rare_is_asked_for() {
+        let text = format!("{HEAD}x 5 HTTPS 1 .  alpn=\"h2\" ; why\nx A 192.0.2.1\n");
+        let mut asked = Vec::new();
+        let found = super::image(text.as_bytes(), APEX, &[], 9, &mut |type_, data, origin| {
+            asked.push([type_, data, origin].concat());
+            Some((65, b"\0\x01\0".to_vec()))
+        });
+        assert_eq!(asked, [[b"HTTPS", &b"1 . alpn= \"h2\" "[..], APEX].concat()]);
+        assert!(found.is_ok_and(|image| image.windows(3).any(|part| part == b"\0\x01\0")));
     }
 
     fn piece() -> impl Strategy<Value = String> {
@@ -174,7 +198,7 @@ mod tests {
         fn no_octets_whatever_are_too_much(
             octets in prop::collection::vec(any::<u8>(), 0..200),
         ) {
-            let _ = image(&octets, APEX, &[], 1000);
+            let _ = image(&octets, &[], 1000);
         }
 
         #[test]
@@ -184,7 +208,7 @@ mod tests {
         ) {
             let text = format!("{HEAD}{}", pieces.concat());
             let services: &[&[u8]] = if service { &[b"\x03sub\x07example\x03com\x00"] } else { &[] };
-            let _ = image(text.as_bytes(), APEX, services, 1000);
+            let _ = image(text.as_bytes(), services, 1000);
         }
     }
 }

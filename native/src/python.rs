@@ -2,10 +2,15 @@
 
 use pyo3::prelude::*;
 
+mod zone;
+
 /// The extension module.
 #[pymodule]
 mod _native {
     use super::*;
+
+    #[pymodule_export]
+    use super::zone::{Zone, read_zone};
 
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -39,9 +39,6 @@ const TYPES: [(&[u8], u16); 15] = [
     (b"SSHFP", SSHFP),
 ];
 
-/// Most types that a name can have here.
-pub const TYPES_MAX: usize = TYPES.len();
-
 /// Return the type that a mnemonic names.
 pub fn type_of(text: &[u8]) -> Result<u16, Declined> {
     let found = TYPES.iter().find(|(mnemonic, _)| mnemonic.eq_ignore_ascii_case(text));
@@ -87,7 +84,7 @@ pub fn foldable(type_: u16, rdata: &[u8]) -> std::ops::Range<usize> {
     names.at..end
 }
 
-/// Append the wire form of the rdata that `data` says.
+/// Append the wire form of the rdata that `data` says; what is appended when declined is nothing.
 pub fn write(type_: u16, data: &[Word], origin: &[u8], out: &mut Vec<u8>) -> Result<(), Declined> {
     let Some(first) = data.first() else { return Err(Declined::WHOLE) };
     if first.text == b"\\#" {

@@ -3,14 +3,18 @@
 use super::rdata::{self, SOA};
 use super::records::Records;
 use super::words::{Entries, Word, seconds};
-use super::{Declined, name};
+use super::{Ask, Declined, name};
 
 const TTL_MAX: u32 = 0x7fff_ffff;
 const TTL_CHARACTERS_MAX: usize = 80;
+/// Most records whose data is asked for: one takes as long as a hundred others.
+const ASKED_MAX: usize = 100_000;
 
 /// Where reading stands, and what carries over to the next entry.
-struct Here<'a> {
+struct Here<'a, 'b> {
     apex: &'a [u8],
+    ask: Ask<'b>,
+    asked: usize,
     records: Records,
     origin: Vec<u8>,
     owner: u32,
@@ -21,7 +25,7 @@ struct Here<'a> {
 }
 
 /// Return the records of `text`, all of which lie within `apex`, the first owner of the result.
-pub fn read(text: &[u8], apex: &[u8], records_max: usize) -> Result<Records, Declined> {
+pub fn read(text: &[u8], apex: &[u8], records_max: usize, ask: Ask) -> Result<Records, Declined> {
     if !name::is_lower(apex) {
         return Err(Declined::WHOLE);
     }
@@ -31,6 +35,8 @@ pub fn read(text: &[u8], apex: &[u8], records_max: usize) -> Result<Records, Dec
         owner: records.intern(apex)?,
         origin: apex.to_vec(),
         apex,
+        ask,
+        asked: 0,
         name: Vec::with_capacity(2 * name::NAME_MAX),
         default_ttl_s: None,
         stated_ttl_s: None,
@@ -48,7 +54,7 @@ pub fn read(text: &[u8], apex: &[u8], records_max: usize) -> Result<Records, Dec
     }
 }
 
-impl Here<'_> {
+impl Here<'_, '_> {
     fn entry(
         &mut self,
         words: &[Word],
@@ -105,23 +111,64 @@ impl Here<'_> {
             if ttl_s.is_none() && text.first().is_some_and(u8::is_ascii_digit) {
                 ttl_s = Some(ttl(text)?);
                 self.stated_ttl_s = ttl_s;
-            } else if !classed && text.eq_ignore_ascii_case(b"IN") {
+            } else if !classed && is_class(text) {
                 classed = true;
             } else {
-                break rdata::type_of(text)?;
+                break text;
             }
         };
-        let wire = self
-            .records
-            .add(self.owner, type_, |out| rdata::write(type_, rest, &self.origin, out))?;
-        if type_ == SOA {
-            let minimum = wire.last_chunk().ok_or(Declined::WHOLE)?;
-            self.soa_ttl_s = Some(u32::from_be_bytes(*minimum).min(TTL_MAX));
-        }
+        self.add(type_, rest)?;
         let implied_s = self.default_ttl_s.or(self.stated_ttl_s).or(self.soa_ttl_s);
         self.records.set_last_ttl(ttl_s.or(implied_s).ok_or(Declined::WHOLE)?);
         Ok(())
     }
+
+    /// Add a record of this owner, with no TTL yet.
+    fn add(&mut self, mnemonic: &[u8], data: &[Word]) -> Result<(), Declined> {
+        if let Ok(type_) = rdata::type_of(mnemonic) {
+            let write = |out: &mut Vec<u8>| rdata::write(type_, data, &self.origin, out);
+            if self.records.add(self.owner, type_, write).is_ok() {
+                return self.note_minimum(type_);
+            }
+        }
+        if self.asked == ASKED_MAX {
+            return Err(Declined::WHOLE);
+        }
+        self.asked += 1;
+        let (type_, wire) =
+            (self.ask)(mnemonic, &shown(data), &self.origin).ok_or(Declined::WHOLE)?;
+        self.records.add(self.owner, type_, |out| {
+            out.extend_from_slice(&wire);
+            Ok(())
+        })?;
+        self.note_minimum(type_)
+    }
+
+    /// After an SOA, its minimum is the TTL of those who have none.
+    fn note_minimum(&mut self, type_: u16) -> Result<(), Declined> {
+        if type_ == SOA {
+            let minimum = self.records.last_rdata().last_chunk().ok_or(Declined::WHOLE)?;
+            self.soa_ttl_s = Some(u32::from_be_bytes(*minimum).min(TTL_MAX));
+        }
+        Ok(())
+    }
+}
+
+/// Return words as a file has them, on one line.
+fn shown(words: &[Word]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for word in words {
+        let mark: &[u8] = if word.quoted { b"\"" } else { b"" };
+        for part in [mark, word.text, mark, b" "] {
+            out.extend_from_slice(part);
+        }
+    }
+    out
+}
+
+/// Return whether a word names the class IN (RFC 3597 5).
+fn is_class(text: &[u8]) -> bool {
+    text.eq_ignore_ascii_case(b"IN") || text.eq_ignore_ascii_case(b"CLASS1")
 }
 
 fn ttl(text: &[u8]) -> Result<u32, Declined> {

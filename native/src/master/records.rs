@@ -4,7 +4,7 @@ use hashbrown::HashTable;
 use rustc_hash::{FxHashSet, FxHasher};
 use std::hash::Hasher;
 
-use super::rdata::{self, AAAA, CNAME, DNAME, NS, SOA, TYPES_MAX};
+use super::rdata::{self, AAAA, CNAME, DNAME, NS, SOA};
 use super::{Declined, name};
 
 /// What is known of an owner, as bits.
@@ -17,6 +17,8 @@ pub const NODE: u8 = 32; // it is found in the zone: not occluded
 pub const CANONICAL: u8 = 64; // CNAME
 pub const AUTHORITY: u8 = 128; // SOA
 
+/// Most types at one name: they are looked through one by one.
+const TYPES_MAX: usize = 32;
 /// Above so many records of one rrset, doubles are found by hashing.
 const COMPARED_MAX: usize = 16;
 
@@ -92,17 +94,21 @@ impl Records {
         self.owners[owner as usize].has |= bits;
     }
 
-    /// Add a record whose rdata `write` appends, and return that.
+    /// Add a record whose rdata `write` appends; if it cannot, nothing is changed.
     pub fn add(
         &mut self,
         owner: u32,
         type_: u16,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), Declined>,
-    ) -> Result<&[u8], Declined> {
+    ) -> Result<(), Declined> {
         let start = self.octets.len();
         let at = u32::try_from(start).map_err(|_| Declined::WHOLE)?;
-        write(&mut self.octets)?;
-        let length = u16::try_from(self.octets.len() - start).map_err(|_| Declined::WHOLE)?;
+        let written = write(&mut self.octets);
+        let length = u16::try_from(self.octets.len() - start);
+        let (Ok(()), Ok(length)) = (written, length) else {
+            self.octets.truncate(start);
+            return Err(Declined::WHOLE);
+        };
         self.records.push(Record { owner, at, ttl_s: 0, length, type_ });
         let bits = match type_ {
             rdata::A | AAAA => ADDRESS,
@@ -113,7 +119,12 @@ impl Records {
             _ => OTHER,
         };
         self.mark(owner, bits);
-        Ok(&self.octets[start..])
+        Ok(())
+    }
+
+    /// Return the rdata of the record that was added last.
+    pub fn last_rdata(&self) -> &[u8] {
+        self.records.last().map_or(b"", |last| last.of(&self.octets))
     }
 
     /// Say the TTL of the record that was added last.
@@ -124,7 +135,7 @@ impl Records {
     }
 
     /// Return the records by owner and type, each once, those of one rrset with one TTL.
-    pub fn settle(mut self) -> Sets {
+    pub fn settle(mut self) -> Result<Sets, Declined> {
         self.records.shrink_to_fit();
         self.records.sort_by_key(|record| record.owner);
         let mut starts = Vec::with_capacity(self.owners.len() + 1);
@@ -132,7 +143,7 @@ impl Records {
         for id in 0..self.owners.len() as u32 {
             starts.push(kept as u32);
             let count = self.records[read..].iter().take_while(|record| record.owner == id).count();
-            by_type(&mut self.records[read..read + count]);
+            by_type(&mut self.records[read..read + count])?;
             let end = read + count;
             while read < end {
                 let type_ = self.records[read].type_;
@@ -143,7 +154,7 @@ impl Records {
         }
         starts.push(kept as u32);
         self.records.truncate(kept);
-        Sets { records: self, starts }
+        Ok(Sets { records: self, starts })
     }
 
     /// Move the distinct records of one rrset to `kept`, with the smallest TTL (RFC 2181 5.2).
@@ -173,18 +184,19 @@ impl Records {
 }
 
 /// Bring the types of one owner together, in the order in which they first come.
-fn by_type(records: &mut [Record]) {
+fn by_type(records: &mut [Record]) -> Result<(), Declined> {
     let mut seen = [0; TYPES_MAX];
     let mut count = 0;
     for record in &*records {
         if !seen[..count].contains(&record.type_) {
-            seen[count] = record.type_;
+            *seen.get_mut(count).ok_or(Declined::WHOLE)? = record.type_;
             count += 1;
         }
     }
     if count > 1 {
         records.sort_by_key(|record| seen[..count].iter().position(|&t| t == record.type_));
     }
+    Ok(())
 }
 
 fn octets_of<'a>(octets: &'a [u8], owner: &Owner) -> &'a [u8] {
