@@ -1,20 +1,25 @@
-"""The fast engine: datagrams answered from snapshot images, in threads without the interpreter."""
+"""The fast engine: datagrams answered from snapshot images, in threads without the interpreter.
+
+What is given and taken is octets, numbers and these values, all of them frozen.  An image that
+is torn, of another kind, or contradicts itself is refused with ValueError.
+"""
 
 from collections.abc import Callable
+from typing import final
 
+@final
 class Zone:
-    """One zone in the form of `gslb.dns.zoneimage`, checked, with an index of its names."""
+    """A zone, from the image of `gslb.dns.zoneimage`."""
 
-    def __init__(self, image: bytes) -> None:
-        """Open an image; raises ValueError if it is none, or contradicts itself."""
+    def __new__(cls, image: bytes) -> Zone: ...
     def node(self, name: bytes) -> bytes | None:
-        """Return what the image holds behind the name of a node, for `decode_node`, or None."""
+        """Return what stands at a lower-case name, for `decode_node`; None where no node is."""
+
     def names(self) -> list[bytes]:
         """Return the names of all nodes, in no order."""
-    def __len__(self) -> int:
-        """Return the number of nodes."""
-    def __eq__(self, other: object) -> bool:
-        """Return whether two zones have the same image."""
+
+    def __len__(self) -> int: ...
+    def __eq__(self, other: object) -> bool: ...
 
 def read_zone(
     text: bytes,
@@ -33,3 +38,94 @@ def read_zone(
     and the origin, and returns the type and the rdata in wire form, which must be canonical,
     or None to decline.  What it raises is raised here.
     """
+
+@final
+class GeoMap:
+    """A geo map, from the image of `gslb.routing.image`."""
+
+    def __new__(cls, image: bytes) -> GeoMap: ...
+    def find(self, version: int, address: int) -> tuple[int, int]:
+        """Return the index of an address's order, and the scope for which it holds."""
+
+@final
+class Tallies:
+    """What is counted of each service by so many threads, for as long as the program runs."""
+
+    def __new__(cls, threads: int) -> Tallies: ...
+    def told(self) -> list[tuple[str, int, int]]:
+        """Return service, number of the way, and count, where that is not 0."""
+
+@final
+class Plan:
+    """What the files say: facts (`gslb.routing.entryimage`), zones and geo maps."""
+
+    def __new__(cls, facts: bytes, zones: list[Zone], maps: list[GeoMap]) -> Plan: ...
+
+@final
+class Snapshot:
+    """A plan and the choices of all its services, from the images of their entries."""
+
+    def __new__(
+        cls, plan: Plan, entries: list[bytes], generation: int, stale: bool, tallies: Tallies
+    ) -> Snapshot: ...
+    def next(self, changed: list[bytes], generation: int, stale: bool) -> Snapshot:
+        """Return the snapshot that follows, with other choices for some of the services."""
+
+    def respond(
+        self, wire: bytes, sender: bytes, draw: int, now_s: float, size_max: int
+    ) -> tuple[bytes | None, int, int | None, str | None, int] | None:
+        """Answer one message, as `gslb.routing.respond` does; None if another engine must.
+
+        Octets (None: silence), type asked for, response code, service, number of the way.
+        *sender* has 4 or 16 octets.
+        """
+
+@final
+class Handed:
+    """A query that another engine must answer, with the way back."""
+
+    @property
+    def wire(self) -> bytes:
+        """The query as it came."""
+
+    @property
+    def sender(self) -> bytes:
+        """The address that it came from: 4 or 16 octets."""
+
+    def answer(self, octets: bytes) -> None:
+        """Send the answer back; raises OSError."""
+
+@final
+class Engine:
+    """Threads that answer UDP queries from the snapshot that was published last.
+
+    They tell time as the monotonic clock plus an offset in seconds.
+    """
+
+    def __new__(cls, clock_offset_s: float) -> Engine: ...
+    def bind(self, host: str, port: int, threads: int) -> int:
+        """Bind sockets for so many threads and return the port; raises OSError."""
+
+    def unbind(self, host: str, port: int) -> None:
+        """Let go of the sockets at an address."""
+
+    def start(self) -> None:
+        """Start the threads of all sockets that are bound."""
+
+    def publish(self, snapshot: Snapshot) -> bool:
+        """Serve *snapshot* from the next datagrams on; False if a newer one is served."""
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when queries wait to be taken."""
+
+    def take(self, most: int) -> list[Handed]:
+        """Take at most so many of the queries that wait."""
+
+    def queries(self) -> list[tuple[int, int, int]]:
+        """Return type (0 for others), response code, and count, where that is not 0."""
+
+    def events(self) -> tuple[int, int, int, int]:
+        """Return datagrams dropped, queries handed on, those refused there, errors of ours."""
+
+    def close(self) -> None:
+        """Answer what has come in, and stop the threads."""

@@ -1,5 +1,6 @@
 """Images: read back as they were written, and refused when anything about them is wrong."""
 
+import json
 from struct import pack
 
 import pytest
@@ -8,9 +9,11 @@ from hypothesis import strategies as st
 from routes import NAMES, REGIONS, known, places, routes
 from world import atlas
 
+from gslb.dns import image
 from gslb.model import NOWHERE, Place
 from gslb.routing.geo import BLANK, Atlas, GeoMap, MapKey, compile_map
 from gslb.routing.image import VERSION, decode_atlas, decode_map, encode_atlas, encode_map
+from gslb.routing.places import RECORD, Places
 from gslb.routing.runs import Runs, uniform
 
 MAP = GeoMap(
@@ -24,8 +27,9 @@ def same(one, other):
     """Runs are equal in all that they hold, and not only where they are compared."""
     assert (one.bits, list(one)) == (other.bits, list(other))
     for name in ("starts", "lows", "values"):
-        assert getattr(one, name).typecode == getattr(other, name).typecode
-        assert getattr(one, name) == getattr(other, name)
+        read, written = memoryview(getattr(one, name)), memoryview(getattr(other, name))
+        assert read.format == written.format
+        assert read == written
 
 
 @given(known, st.text())
@@ -123,3 +127,56 @@ def test_anything_else_is_refused(octets):
     for decode in (decode_atlas, decode_map):
         with pytest.raises(ValueError, match="image"):
             decode(octets)
+
+
+# Bodies that a good checksum does not vouch for
+
+
+def test_an_image_that_ends_within_its_own_parts_is_refused():
+    for kind, whole, decode in (
+        (image.MAP, encode_map(MAP), decode_map),
+        (image.ATLAS, encode_atlas(BLANK), decode_atlas),
+    ):
+        body = whole[image.FRAME_BYTES :]
+        described = len(json.dumps(MAP.orders)) if kind == image.MAP else 0
+        for end in range(len(body) - described):
+            with pytest.raises(ValueError, match="an image that ends|Expecting value"):
+                decode(image.framed(kind, body[:end]))
+
+
+def test_an_image_is_read_where_it_lies():
+    octets = encode_map(MAP)
+
+    read = decode_map(memoryview(octets))
+
+    assert all(view.obj is octets for view in (read.ipv4.starts, read.ipv6.lows, read.ipv6.values))
+
+
+@pytest.mark.parametrize(
+    "place", [Place(country="GBR"), Place(continent=""), Place(country="ÄÖ"), Place(asn=1 << 32)]
+)
+def test_a_place_that_no_database_says_is_not_written(place):
+    with pytest.raises(ValueError, match=r"code|ascii|place"):
+        encode_atlas(Atlas(BLANK.ipv4, BLANK.ipv6, (NOWHERE, place)))
+
+
+# Places in an image
+
+SOME = (NOWHERE, Place((1.5, -2.5), "GB", "EU", 64500), Place(asn=0), Place((0.0, 0.0)))
+
+
+def test_places_in_an_image_are_as_good_as_a_tuple_of_them():
+    read = decode_atlas(encode_atlas(Atlas(BLANK.ipv4, BLANK.ipv6, SOME))).places
+
+    assert (len(read), read, repr(read)) == (len(SOME), SOME, repr(SOME))
+    assert [read[-1], read[1:], read[::-2]] == [SOME[-1], SOME[1:], SOME[::-2]]
+    assert read != SOME[1:]
+    assert read != 5
+    for beyond in (len(SOME), -len(SOME) - 1):
+        with pytest.raises(IndexError):
+            read[beyond]
+
+
+def test_places_that_are_cut_are_refused():
+    with pytest.raises(ValueError, match="cut"):
+        Places(memoryview(bytes(RECORD.size - 1)))

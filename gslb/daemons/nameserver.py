@@ -3,45 +3,39 @@
 It reads the snapshot pointer once for each query and never waits for anything.  Whatever
 goes wrong costs that query: this is the only place of the program that catches everything.
 
-UDP is read without asyncio's transports, because a server on a wildcard address must
-answer from the address it was asked at, which only `recvmsg` tells (IP_PKTINFO,
-RFC 3542 6).  TCP connections are limited in number, in number for each client, in how long
-they may idle, and in how much they may leave unread.
+UDP is somebody else's: Python's (`gslb.daemons.udp`) or the native engine's.  TCP connections
+are limited in number, in number for each client, in how long they may idle, and in how much
+they may leave unread.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from random import SystemRandom
 from struct import Struct
+from typing import Protocol
 
 from gslb.config.settings import Endpoint
 from gslb.daemons.counters import Counters
-from gslb.dns.message import HEADER_BYTES, SERVFAIL, decode_query
-from gslb.dns.response import TCP_MAX, UDP_MAX, encode, encode_error
-from gslb.errors import WireError
+from gslb.daemons.udp import Udp
+from gslb.dns.message import HEADER_BYTES, SERVFAIL
+from gslb.dns.response import TCP_MAX, UDP_MAX, encode_error
 from gslb.model import Address
-from gslb.routing.answer import Explainer, answer
+from gslb.routing.answer import Explainer
 from gslb.routing.choice import DRAW_BITS
+from gslb.routing.respond import Reply, respond
 from gslb.routing.snapshot import Snapshot
 
 log = logging.getLogger("gslb.nameserver")
 
-DATAGRAMS_AT_ONCE_MAX = 64  # then the loop gets a turn
-ROUNDS_AT_CLOSE_MAX = 64  # more than a socket's buffer holds, unless it is filled as we read
 TURNS_AT_CLOSE = 3  # of the loop: until bytes that have arrived have woken their connection
 PORTS_TRIED_MAX = 16
-NSID_BYTES_MAX = 128
 _LENGTH = Struct(">H")
-_IP_PKTINFO = 8  # linux/in.h; the socket module has no name for it
-_IN_PKTINFO = Struct("I4s4s")
-_IN6_PKTINFO = Struct("16sI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,34 +73,30 @@ class Responder:
     ) -> bytes | None:
         """Return the octets that answer *wire*, or None where silence is right."""
         try:
-            return self._respond(wire, sender, proto, keepalive_s)
-        except WireError as wrong:
-            if wrong.rcode is None:
-                self._counters.events["gslb_dropped_datagrams"] += 1
-                return None
-            self._counters.query(proto, 0, wrong.rcode)
-            return encode_error(wire, wrong.rcode)
+            reply = respond(
+                self._current(),
+                wire,
+                _address(sender),
+                self._draw(),
+                self._clock(),
+                size_max=UDP_MAX if proto == "udp" else TCP_MAX,
+                keepalive_s=keepalive_s,
+                explain=self._explain,
+            )
         except Exception:
             log.exception("an error of ours while answering %s", wire.hex())
             self._counters.events["gslb_errors"] += 1
             return encode_error(wire, SERVFAIL) if len(wire) >= HEADER_BYTES else None
+        self._count(reply, proto)
+        return reply.octets
 
-    def _respond(self, wire: bytes, sender: str, proto: str, keepalive_s: float | None) -> bytes:
-        query = decode_query(wire)
-        snapshot = self._current()
-        response = answer(
-            snapshot, query, _address(sender), self._draw(), self._clock(), self._explain
-        )
-        self._counters.query(proto, query.type, response.rcode)
-        if response.service is not None:
-            self._counters.answers[response.service, response.way] += 1
-        return encode(
-            query,
-            response,
-            node=snapshot.plan.node.encode()[:NSID_BYTES_MAX],
-            size_max=UDP_MAX if proto == "udp" else TCP_MAX,
-            keepalive_s=keepalive_s,
-        )
+    def _count(self, reply: Reply, proto: str) -> None:
+        if reply.rcode is None:
+            self._counters.events["gslb_dropped_datagrams"] += 1
+            return
+        self._counters.query(proto, reply.type, reply.rcode)
+        if reply.service is not None:
+            self._counters.answers[reply.service, reply.way] += 1
 
 
 def _address(text: str) -> Address:
@@ -117,16 +107,37 @@ def _address(text: str) -> Address:
     return address
 
 
+class Datagrams(Protocol):
+    """What answers over UDP; bound first, then started, then closed."""
+
+    def bind(self, endpoint: Endpoint) -> Endpoint:
+        """Bind *endpoint* and return it, with the port that port 0 became; raises OSError."""
+
+    def release(self, endpoint: Endpoint) -> None:
+        """Let go of an endpoint that was bound and not started."""
+
+    def start(self) -> None:
+        """Answer at all endpoints that are bound."""
+
+    def close(self) -> None:
+        """Answer what has come in, and stop."""
+
+
 class Nameserver:
     """Listens at endpoints, over UDP and TCP, until it is closed."""
 
     def __init__(
-        self, responder: Responder, counters: Counters, limits: Limits | None = None
+        self,
+        responder: Responder,
+        counters: Counters,
+        limits: Limits | None = None,
+        *,
+        udp: Datagrams | None = None,
     ) -> None:
         self._responder = responder
         self._counters = counters
         self._limits = limits or Limits()
-        self._udp: list[socket.socket] = []
+        self._udp = udp or Udp(responder, counters)
         self._tcp: list[asyncio.Server] = []
         self._connections: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -145,19 +156,14 @@ class Nameserver:
         except OSError:
             await self.close()
             raise
+        self._udp.start()
 
     async def close(self, drain_s: float = 2.0) -> None:
         """Stop listening; let connections finish what they asked for *drain_s* seconds."""
-        loop = asyncio.get_running_loop()
-        for sock in self._udp:
-            loop.remove_reader(sock)
-            for _ in range(ROUNDS_AT_CLOSE_MAX):
-                if self._read(sock) < DATAGRAMS_AT_ONCE_MAX:
-                    break
-            sock.close()
+        self._udp.close()
         for server in self._tcp:
             server.close()
-        self._udp, self._tcp = [], []
+        self._tcp = []
         for _ in range(TURNS_AT_CLOSE):
             await asyncio.sleep(0)
         for task in self._waiting:
@@ -170,45 +176,20 @@ class Nameserver:
             await asyncio.wait(self._tasks)
 
     async def _bind(self, endpoint: Endpoint) -> Endpoint:
-        udp, server = await self._bind_both(endpoint)
-        asyncio.get_running_loop().add_reader(udp, self._read, udp)
-        self._udp.append(udp)
-        self._tcp.append(server)
-        return Endpoint(endpoint.host, udp.getsockname()[1])
-
-    async def _bind_both(self, endpoint: Endpoint) -> tuple[socket.socket, asyncio.Server]:
-        """Return a socket and a server at one port; the system chooses port 0 for UDP alone."""
+        """Listen at one port over both; the system chooses port 0 for UDP alone."""
         tries = PORTS_TRIED_MAX if endpoint.port == 0 else 1
         while True:
-            udp = _udp_socket(endpoint)
+            bound = self._udp.bind(endpoint)
             try:
-                port = udp.getsockname()[1]
-                return udp, await asyncio.start_server(self._accept, endpoint.host, port)
+                server = await asyncio.start_server(self._accept, bound.host, bound.port)
             except OSError:
-                udp.close()
+                self._udp.release(bound)
                 tries -= 1
                 if not tries:
                     raise
-
-    def _read(self, sock: socket.socket) -> int:
-        """Answer what has come in, up to a bound; return how many datagrams that was."""
-        for count in range(DATAGRAMS_AT_ONCE_MAX):
-            try:
-                wire, info, _, peer = sock.recvmsg(TCP_MAX, 128)
-            except (BlockingIOError, InterruptedError):
-                return count
-            except OSError as error:
-                log.warning("cannot read a datagram: %s", error)
-                return count
-            response = self._responder.respond(wire, peer[0], "udp")
-            if response is None:
-                continue
-            try:
-                sock.sendmsg([response], [_reply_from(each) for each in info], 0, peer)
-            except OSError:
-                # The way back is full or gone; a resolver asks again.
-                self._counters.events["gslb_dropped_datagrams"] += 1
-        return DATAGRAMS_AT_ONCE_MAX
+            else:
+                self._tcp.append(server)
+                return bound
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peername")
@@ -288,29 +269,3 @@ class Nameserver:
     def _idle_s(self) -> float:
         busy = self.connections * 2 > self._limits.connections_max
         return self._limits.idle_when_busy_s if busy else self._limits.idle_s
-
-
-def _udp_socket(endpoint: Endpoint) -> socket.socket:
-    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-        else:
-            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-        sock.setblocking(False)
-        sock.bind((endpoint.host, endpoint.port))
-    except OSError as error:
-        sock.close()
-        raise OSError(error.errno, f"{error.strerror}: {endpoint}") from None
-    return sock
-
-
-def _reply_from(received: tuple[int, int, bytes]) -> tuple[int, int, bytes]:
-    """Return the control message that sends from the address a datagram was sent to."""
-    level, kind, octets = received
-    if level == socket.IPPROTO_IP:
-        _, local, _ = _IN_PKTINFO.unpack(octets[: _IN_PKTINFO.size])
-        return level, kind, _IN_PKTINFO.pack(0, local, bytes(4))
-    return level, kind, octets[: _IN6_PKTINFO.size]

@@ -24,12 +24,12 @@ def framed(kind: int, body: bytes) -> bytes:
     return _FRAME.pack(_MAGIC, VERSION, kind, crc32(body), 0, len(body)) + body
 
 
-def body_of(kind: int, octets: bytes) -> memoryview:
+def body_of(kind: int, octets: bytes | memoryview) -> memoryview:
     """Return the body of the image *octets*; raises ValueError if it is no good one of *kind*."""
     if len(octets) < FRAME_BYTES:
         raise ValueError("shorter than an image's frame")
-    magic, version, found, checksum, _, length = _FRAME.unpack_from(octets)
-    if (magic, version, found) != (_MAGIC, VERSION, kind):
+    magic, version, found, checksum, nothing, length = _FRAME.unpack_from(octets)
+    if (magic, version, found, nothing) != (_MAGIC, VERSION, kind, 0):
         raise ValueError("an image of another kind or version")
     body = memoryview(octets)[FRAME_BYTES:]
     if len(body) != length or crc32(body) != checksum:

@@ -314,7 +314,7 @@ def _chaos(
             strings = explain(query.key, query, sender)
     if not strings:
         return Response(rcode=REFUSED)
-    octets = b"".join(_character_string(text) for text in strings)
+    octets = b"".join(character_string(text) for text in strings)
     return Response(
         rcode=NOERROR,
         authoritative=True,
@@ -323,6 +323,7 @@ def _chaos(
     )
 
 
-def _character_string(text: str) -> bytes:
+def character_string(text: str) -> bytes:
+    """Return *text* as a TXT record holds it, what is not ASCII or too long left out."""
     octets = text.encode("ascii", "replace")[:255]
     return bytes((len(octets),)) + octets

@@ -38,7 +38,7 @@ class Atlas:
 
     ipv4: Runs
     ipv6: Runs
-    places: tuple[Place, ...]
+    places: Sequence[Place]
     digest: str = ""
 
     def place_of(self, address: Address) -> Place:

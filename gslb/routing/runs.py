@@ -6,7 +6,8 @@ that is uniform, which is the scope to return (RFC 7871 7.2.1), then follows fro
 addresses just outside its run: it is one bit longer than what the address shares with the
 closer of them.  No depth need be stored, and a million networks are two flat arrays.
 
-IPv6 starts are kept as two 64-bit halves, because an array holds no wider numbers.
+IPv4 starts are kept in 32 bits, IPv6 ones as two halves of 64, because an array holds no
+wider numbers.  A view of such an array, read from an image, is as good as the array.
 """
 
 from __future__ import annotations
@@ -24,12 +25,17 @@ class Runs:
     """Starts and values of the runs of a family with addresses of `bits` bits (32 or 128).
 
     Built by `append` in rising order, the first run starting at 0, and only read thereafter.
+    `starts` are the addresses, or of 128 bits their high halves; then `lows` are the others.
     """
 
     bits: int
     starts: array[int] = field(default_factory=lambda: array("Q"))
     lows: array[int] = field(default_factory=lambda: array("Q"))
     values: array[int] = field(default_factory=lambda: array("I"))
+
+    def __post_init__(self) -> None:
+        if self.bits == 32 and not self.starts:
+            self.starts = array("I")
 
     def append(self, start: int, value: int) -> None:
         """Add the run from *start*; one with the value of the run before it just widens that."""

@@ -1,7 +1,28 @@
 //! The fast engine: datagrams answered from snapshot images, without the interpreter.
+//!
+//! It decides nothing.  What is answered to whom has been worked out in Python and written into
+//! images (`image`): of zones, of geo maps, of services' choices.  Here a query is read
+//! (`message`, `edns`), its name and its client are looked up (`zone`, `geo`), one of the ready
+//! choices is picked by a draw (`entry`, `choice`), and octets are copied (`answer`, `response`).
+//! `master` reads large zones into images in the first place.
+//! `server` does that in threads of its own, over `socket`; `python` is the way in.
 
+pub mod answer;
+pub mod choice;
+pub mod edns;
+pub mod entry;
+pub mod geo;
 pub mod image;
 pub mod master;
+pub mod message;
+pub mod name;
+pub mod respond;
+pub mod response;
+pub mod server;
+pub mod snapshot;
+pub mod socket;
+pub mod tally;
+pub mod zone;
 
 #[cfg(feature = "python")]
 mod python;

@@ -1,9 +1,8 @@
 //! Domain names: from text to wire form (RFC 1035 3.1 and 5.1), and where they lie.
 
 use super::{Declined, words};
-
-pub const NAME_MAX: usize = 255;
-const LABEL_MAX: usize = 63;
+use crate::name::{self, LABEL_MAX};
+pub use crate::name::{NAME_MAX, is_within};
 
 /// Append the wire form of `text`, relative to `origin` without a last dot; letters stay as written.
 pub fn parse(text: &[u8], origin: &[u8], out: &mut Vec<u8>) -> Result<(), Declined> {
@@ -52,7 +51,7 @@ pub fn parse(text: &[u8], origin: &[u8], out: &mut Vec<u8>) -> Result<(), Declin
 /// Write the length of the label that begins at `label` and ends here.
 fn close(label: usize, out: &mut [u8]) -> Result<(), Declined> {
     let length = out.len() - label - 1;
-    if length == 0 || length > LABEL_MAX {
+    if length == 0 || length > LABEL_MAX as usize {
         return Err(Declined::WHOLE);
     }
     out[label] = length as u8;
@@ -61,19 +60,7 @@ fn close(label: usize, out: &mut [u8]) -> Result<(), Declined> {
 
 /// Return the name without its leftmost label; the root, which has none, stays as it is.
 pub fn parent(name: &[u8]) -> &[u8] {
-    match name.first() {
-        Some(&length) if length > 0 => name.get(1 + length as usize..).unwrap_or(b""),
-        _ => name,
-    }
-}
-
-/// Return whether `name` is `apex` or stands below it.
-pub fn is_within(name: &[u8], apex: &[u8]) -> bool {
-    let mut above = name;
-    while above.len() > apex.len().max(1) {
-        above = parent(above);
-    }
-    above == apex
+    name::parent(name).unwrap_or(name)
 }
 
 /// Return the octets of the name at the start of `wire`.
@@ -90,10 +77,7 @@ pub fn first(wire: &[u8]) -> &[u8] {
 
 /// Return whether `wire` is exactly one name in wire form without capital letters.
 pub fn is_lower(wire: &[u8]) -> bool {
-    wire.last() == Some(&0)
-        && wire.len() <= NAME_MAX
-        && first(wire).len() == wire.len()
-        && !wire.iter().any(u8::is_ascii_uppercase)
+    name::is_name(wire) && !wire.iter().any(u8::is_ascii_uppercase)
 }
 
 /// Return whether the name is a wildcard (RFC 4592 2.1.1).

@@ -1,55 +1,42 @@
 //! Zones, as Python holds them: read from master files, looked into, handed to the engine.
 
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::sync::Arc;
 
+use super::wrong;
 use crate::image::Image;
 use crate::{master, zone};
 
-/// One zone's names, and what stands at them.
-#[pyclass(frozen, module = "gslb._native")]
-pub struct Zone {
-    zone: Arc<zone::Zone>,
-}
-
-impl Zone {
-    /// The zone itself, for whoever answers from it.
-    #[allow(dead_code)]
-    pub fn shared(&self) -> Arc<zone::Zone> {
-        Arc::clone(&self.zone)
-    }
-}
+/// A zone, indexed.
+#[pyclass(frozen)]
+pub struct Zone(pub Arc<zone::Zone>);
 
 #[pymethods]
 impl Zone {
-    /// Return the zone of an image; ValueError if it is refused.
     #[new]
-    fn new(py: Python<'_>, image: Vec<u8>) -> PyResult<Self> {
-        let opened = py.detach(|| zone::Zone::open(Image::Copied(image)));
-        let zone = opened.map_err(|refused| PyValueError::new_err(refused.to_string()))?;
-        Ok(Zone { zone: Arc::new(zone) })
+    fn new(py: Python<'_>, image: &[u8]) -> PyResult<Zone> {
+        let image = Image::Copied(image.to_vec());
+        let opened = py.detach(|| zone::Zone::open(image)).map_err(wrong)?;
+        Ok(Zone(Arc::new(opened)))
     }
 
     /// Return what an image holds behind a node's name; None where no node is.
     fn node<'py>(&self, py: Python<'py>, name: &[u8]) -> Option<Bound<'py, PyBytes>> {
-        self.zone.node_octets(name).map(|octets| PyBytes::new(py, octets))
+        self.0.node(name).map(|octets| PyBytes::new(py, octets))
     }
 
     /// Return all names, in no order.
     fn names<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
-        self.zone.names().map(|name| PyBytes::new(py, name)).collect()
+        self.0.names().map(|name| PyBytes::new(py, name)).collect()
     }
 
     fn __len__(&self) -> usize {
-        self.zone.len()
+        self.0.len()
     }
 
     fn __eq__(&self, py: Python<'_>, other: &Self) -> bool {
-        py.detach(|| {
-            Arc::ptr_eq(&self.zone, &other.zone) || self.zone.image() == other.zone.image()
-        })
+        py.detach(|| Arc::ptr_eq(&self.0, &other.0) || self.0.image() == other.0.image())
     }
 }
 
@@ -83,7 +70,7 @@ pub fn read_zone<'py>(
         return Err(error);
     }
     match read {
-        Ok(zone) => Ok(Bound::new(py, Zone { zone: Arc::new(zone) })?.into_any()),
+        Ok(zone) => Ok(Bound::new(py, Zone(Arc::new(zone)))?.into_any()),
         Err(declined) => Ok(declined.line.into_pyobject(py)?.into_any()),
     }
 }

@@ -1,0 +1,23 @@
+//! What Python sees of the engine: the module `gslb._native`, whose stubs are `gslb/_native.pyi`.
+
+mod engine;
+mod values;
+mod zone;
+
+use pyo3::prelude::*;
+
+/// The extension module.
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use super::engine::{Engine, Handed};
+    #[pymodule_export]
+    use super::values::{GeoMap, Plan, Snapshot, Tallies};
+    #[pymodule_export]
+    use super::zone::{Zone, read_zone};
+}
+
+/// An error of ours as Python's ValueError.
+fn wrong(error: impl std::fmt::Display) -> PyErr {
+    pyo3::exceptions::PyValueError::new_err(error.to_string())
+}

@@ -1,0 +1,391 @@
+//! UDP sockets, many datagrams at a time: the one place that speaks to the kernel.
+//!
+//! A `Socket` is a file descriptor with its options.  A `Batch` is the memory that `recvmmsg` and
+//! `sendmmsg` (Linux) read and write: it is laid out once, in pieces that never move, so each
+//! round only resets lengths.  On a wildcard address every datagram carries the address that it
+//! was sent to (IP_PKTINFO, RFC 3542 6), and its answer is sent from there.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use crate::answer::Address;
+
+/// Datagrams that are read and answered in one round.
+pub const BATCH: usize = 64;
+/// No datagram is longer.
+pub const DATAGRAM_MAX: usize = 65_535;
+/// Slots lie this far apart: not a power of two, or their starts would share one set of the cache.
+const STRIDE: usize = 65_536 + 192;
+const CONTROL_BYTES: usize = 64;
+/// As much as is asked for; the system gives what it allows.
+const BUFFER_BYTES: libc::c_int = 4 << 20;
+
+/// A UDP socket that listens.
+pub struct Socket {
+    fd: OwnedFd,
+    /// Where it listens.
+    pub local: SocketAddr,
+}
+
+impl Socket {
+    /// Bind a socket.  The first of several at one address is `alone` there until it is bound,
+    /// so that an address that another process uses is an error; the others share it.
+    pub fn bind(address: SocketAddr, alone: bool) -> io::Result<Socket> {
+        let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+        let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+        // SAFETY: no pointers; what comes back is checked before it is owned.
+        let fd = unsafe { libc::socket(family, kind, 0) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: a fresh descriptor that nobody else has.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let mut socket = Socket { fd, local: address };
+        if !alone {
+            socket.set(libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+        }
+        if address.is_ipv6() {
+            socket.set(libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
+        }
+        if address.ip().is_unspecified() {
+            match address {
+                SocketAddr::V4(_) => socket.set(libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?,
+                SocketAddr::V6(_) => socket.set(libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?,
+            }
+        }
+        let _ = socket.set(libc::SOL_SOCKET, libc::SO_RCVBUF, BUFFER_BYTES);
+        let _ = socket.set(libc::SOL_SOCKET, libc::SO_SNDBUF, BUFFER_BYTES);
+        socket.bind_to(address)?;
+        if alone {
+            socket.set(libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+        }
+        Ok(socket)
+    }
+
+    fn set(&self, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+        let size = size_of::<libc::c_int>() as libc::socklen_t;
+        // SAFETY: the pointer and the size are those of `value`, which outlives the call.
+        let done =
+            unsafe { libc::setsockopt(self.raw(), level, option, (&raw const value).cast(), size) };
+        if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    fn bind_to(&mut self, address: SocketAddr) -> io::Result<()> {
+        let (storage, length) = to_storage(address);
+        // SAFETY: the pointer and the length are those of `storage`, which outlives the call.
+        if unsafe { libc::bind(self.raw(), (&raw const storage).cast(), length) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: all of it is plain numbers, for which zeros are values.
+        let mut storage: libc::sockaddr_storage = unsafe { zeroed() };
+        let mut length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+        // SAFETY: the pointers are to `storage` and to its length.
+        if unsafe { libc::getsockname(self.raw(), (&raw mut storage).cast(), &raw mut length) } < 0
+        {
+            return Err(io::Error::last_os_error());
+        }
+        let port = u16::from_be(match address {
+            // SAFETY: the family says that the storage holds this form.
+            SocketAddr::V4(_) => unsafe { as_ipv4(&storage) }.sin_port,
+            // SAFETY: likewise.
+            SocketAddr::V6(_) => unsafe { as_ipv6(&storage) }.sin6_port,
+        });
+        self.local.set_port(port);
+        Ok(())
+    }
+
+    /// Let whoever waits for a datagram wait no longer; what has come in can still be read.
+    pub fn stop(&self) {
+        // SAFETY: no pointers.  It "fails" for want of a peer, and wakes the waiters all the same.
+        unsafe { libc::shutdown(self.raw(), libc::SHUT_RD) };
+    }
+
+    fn raw(&self) -> libc::c_int {
+        self.fd.as_raw_fd()
+    }
+
+    /// Send one answer to where its question came from.
+    pub fn send(&self, answer: &[u8], back: &Back) -> io::Result<()> {
+        let mut back = *back;
+        let mut iov =
+            libc::iovec { iov_base: answer.as_ptr().cast_mut().cast(), iov_len: answer.len() };
+        // SAFETY: all of it is plain numbers and pointers, for which zeros are values.
+        let mut header: libc::msghdr = unsafe { zeroed() };
+        header.msg_name = (&raw mut back.peer).cast();
+        header.msg_namelen = back.peer_length;
+        header.msg_iov = &raw mut iov;
+        header.msg_iovlen = 1;
+        if back.control_length > 0 {
+            header.msg_control = back.control.0.as_mut_ptr().cast();
+            header.msg_controllen = back.control_length as _;
+        }
+        // SAFETY: what the header points to lives in `back`, `iov` and `answer` until the call ends.
+        let sent = unsafe { libc::sendmsg(self.raw(), &raw const header, libc::MSG_DONTWAIT) };
+        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+}
+
+/// Room for control messages, where the system wants them to lie.
+#[derive(Clone, Copy)]
+#[repr(align(8))]
+struct Control([u8; CONTROL_BYTES]);
+
+/// The way back to an asker: its address, and the one that it asked.
+#[derive(Clone, Copy)]
+pub struct Back {
+    peer: libc::sockaddr_storage,
+    peer_length: libc::socklen_t,
+    control: Control,
+    control_length: usize,
+}
+
+/// The memory of one thread's rounds: datagrams as they came, and answers to be sent.
+pub struct Batch {
+    received: Box<[u8]>,
+    backs: Box<[Back; BATCH]>,
+    answers: Box<[Vec<u8>; BATCH]>,
+    iovs: Box<[libc::iovec; BATCH]>,
+    headers: Box<[libc::mmsghdr; BATCH]>,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        // SAFETY: all of it is plain numbers and pointers, for which zeros are values.
+        let (back, iov, header) = unsafe { (zeroed(), zeroed(), zeroed()) };
+        Batch {
+            received: vec![0; BATCH * STRIDE].into_boxed_slice(),
+            backs: Box::new([back; BATCH]),
+            answers: Box::new(std::array::from_fn(|_| Vec::with_capacity(2048))),
+            iovs: Box::new([iov; BATCH]),
+            headers: Box::new([header; BATCH]),
+        }
+    }
+}
+
+impl Batch {
+    /// Wait for datagrams; return how many there are.  0 is for a socket that was stopped.
+    pub fn receive(&mut self, socket: &Socket) -> io::Result<usize> {
+        let with_control = socket.local.ip().is_unspecified();
+        for at in 0..BATCH {
+            let back = &mut self.backs[at];
+            self.iovs[at].iov_base = self.received[at * STRIDE..].as_mut_ptr().cast();
+            self.iovs[at].iov_len = DATAGRAM_MAX;
+            let header = &mut self.headers[at].msg_hdr;
+            header.msg_name = (&raw mut back.peer).cast();
+            header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            header.msg_iov = &raw mut self.iovs[at];
+            header.msg_iovlen = 1;
+            header.msg_control = std::ptr::null_mut();
+            header.msg_controllen = 0;
+            if with_control {
+                header.msg_control = back.control.0.as_mut_ptr().cast();
+                header.msg_controllen = CONTROL_BYTES as _;
+            }
+            header.msg_flags = 0;
+        }
+        let (headers, count) = (self.headers.as_mut_ptr(), BATCH as libc::c_uint);
+        let (flags, forever) = (libc::MSG_WAITFORONE, std::ptr::null_mut());
+        // SAFETY: there are `BATCH` headers, and each points into memory of ours that neither moves
+        // nor is read until the call ends, with lengths within it.
+        let got = unsafe { libc::recvmmsg(socket.raw(), headers, count, flags as _, forever) };
+        if got < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let got = got as usize;
+        for at in 0..got {
+            let header = &mut self.headers[at].msg_hdr;
+            self.backs[at].peer_length = header.msg_namelen;
+            self.backs[at].control_length = header.msg_controllen;
+            if header.msg_namelen == 0 {
+                return Ok(at);
+            }
+            if with_control {
+                self.backs[at].answer_from_anywhere();
+            }
+        }
+        Ok(got)
+    }
+
+    /// A datagram, and where its answer is to be written.
+    pub fn at(&mut self, at: usize) -> (&[u8], &Back, &mut Vec<u8>) {
+        let length = (self.headers[at].msg_len as usize).min(DATAGRAM_MAX);
+        let wire = &self.received[at * STRIDE..][..length];
+        (wire, &self.backs[at], &mut self.answers[at])
+    }
+
+    /// Send the answers, of the first *count* datagrams, that are not empty; return how many could
+    /// not be sent.
+    pub fn send(&mut self, socket: &Socket, count: usize) -> usize {
+        let mut to_send = 0;
+        for at in 0..count.min(BATCH) {
+            let (answer, back) = (&mut self.answers[at], &mut self.backs[at]);
+            if answer.is_empty() {
+                continue;
+            }
+            self.iovs[to_send].iov_base = answer.as_mut_ptr().cast();
+            self.iovs[to_send].iov_len = answer.len();
+            let header = &mut self.headers[to_send].msg_hdr;
+            header.msg_name = (&raw mut back.peer).cast();
+            header.msg_namelen = back.peer_length;
+            header.msg_iov = &raw mut self.iovs[to_send];
+            header.msg_iovlen = 1;
+            header.msg_control = std::ptr::null_mut();
+            header.msg_controllen = back.control_length as _;
+            if back.control_length > 0 {
+                header.msg_control = back.control.0.as_mut_ptr().cast();
+            }
+            to_send += 1;
+        }
+        let (mut sent, mut failed) = (0, 0);
+        while sent < to_send {
+            let headers = self.headers[sent..to_send].as_mut_ptr();
+            let left = (to_send - sent) as libc::c_uint;
+            // SAFETY: there are `left` headers from there on, and each points into memory of ours
+            // that does not move until the call ends, with lengths within it.
+            let done = unsafe { libc::sendmmsg(socket.raw(), headers, left, 0) };
+            if done > 0 {
+                sent += done as usize;
+            } else if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+                // The way back of this one is full or gone; a resolver asks again.
+                (sent, failed) = (sent + 1, failed + 1);
+            }
+        }
+        failed
+    }
+}
+
+impl Back {
+    /// The address that a datagram came from.
+    pub fn sender(&self) -> Address {
+        if i32::from(self.peer.ss_family) == libc::AF_INET {
+            // SAFETY: the family says that the storage holds this form.
+            let octets = unsafe { as_ipv4(&self.peer) }.sin_addr.s_addr;
+            return Address { version: 4, number: u128::from(u32::from_be(octets)) };
+        }
+        // SAFETY: the sockets are of two families, and it is not the other.
+        Address::of_ipv6(u128::from_be_bytes(unsafe { as_ipv6(&self.peer) }.sin6_addr.s6_addr))
+    }
+
+    /// Turn the control message that told the address asked into one that answers from there.
+    ///
+    /// By whichever way leads back: of an IPv4 datagram only the address is kept.
+    fn answer_from_anywhere(&mut self) {
+        let head = size_of::<libc::cmsghdr>();
+        if self.control_length < head + size_of::<libc::in_pktinfo>() {
+            self.control_length = 0;
+        } else if i32::from(self.peer.ss_family) == libc::AF_INET {
+            // An in_pktinfo: interface, local address, address in the header.
+            self.control.0[head..head + 4].fill(0);
+            self.control.0[head + 8..head + 12].fill(0);
+        }
+    }
+}
+
+/// # Safety
+/// The storage must hold an IPv4 socket address.
+unsafe fn as_ipv4(storage: &libc::sockaddr_storage) -> &libc::sockaddr_in {
+    // SAFETY: the storage is larger and more strictly aligned; that it holds this is the caller's.
+    unsafe { &*(&raw const *storage).cast() }
+}
+
+/// # Safety
+/// The storage must hold an IPv6 socket address.
+unsafe fn as_ipv6(storage: &libc::sockaddr_storage) -> &libc::sockaddr_in6 {
+    // SAFETY: the storage is larger and more strictly aligned; that it holds this is the caller's.
+    unsafe { &*(&raw const *storage).cast() }
+}
+
+fn to_storage(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
+    // SAFETY: all of it is plain numbers, for which zeros are values.
+    let mut storage: libc::sockaddr_storage = unsafe { zeroed() };
+    let place = &raw mut storage;
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            let made = libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: address.port().to_be(),
+                sin_addr: libc::in_addr { s_addr: u32::from(ip).to_be() },
+                sin_zero: [0; 8],
+            };
+            // SAFETY: the storage is large enough and aligned for every kind of socket address.
+            unsafe { place.cast::<libc::sockaddr_in>().write(made) };
+            (storage, size_of::<libc::sockaddr_in>() as libc::socklen_t)
+        }
+        IpAddr::V6(ip) => {
+            let made = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: address.port().to_be(),
+                sin6_flowinfo: 0,
+                sin6_addr: libc::in6_addr { s6_addr: ip.octets() },
+                sin6_scope_id: 0,
+            };
+            // SAFETY: likewise.
+            unsafe { place.cast::<libc::sockaddr_in6>().write(made) };
+            (storage, size_of::<libc::sockaddr_in6>() as libc::socklen_t)
+        }
+    }
+}
+
+/// Seconds of the clock that never goes back, as Python's `time.monotonic` counts them.
+pub fn monotonic_s() -> f64 {
+    // SAFETY: zeros are a value of it.
+    let mut now: libc::timespec = unsafe { zeroed() };
+    // SAFETY: the pointer is to `now`; this clock is always there.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+}
+
+/// 64 bits of chance from the system.
+pub fn chance() -> io::Result<u64> {
+    let mut octets = [0u8; 8];
+    // SAFETY: the pointer and the length are those of `octets`.
+    let got = unsafe { libc::getrandom(octets.as_mut_ptr().cast(), octets.len(), 0) };
+    if got == octets.len() as isize {
+        Ok(u64::from_ne_bytes(octets))
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// A descriptor by which one thread wakes another that watches it.
+pub struct Bell {
+    fd: OwnedFd,
+}
+
+impl Bell {
+    /// Make one.
+    pub fn new() -> io::Result<Bell> {
+        // SAFETY: no pointers; what comes back is checked before it is owned.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: a fresh descriptor that nobody else has.
+        Ok(Bell { fd: unsafe { OwnedFd::from_raw_fd(fd) } })
+    }
+
+    /// The descriptor to watch: it is readable once it rang.
+    pub fn fd(&self) -> i32 {
+        self.fd.as_raw_fd()
+    }
+
+    /// Wake whoever watches.
+    pub fn ring(&self) {
+        let one = 1u64.to_ne_bytes();
+        // SAFETY: the pointer and the length are those of `one`.  A full counter rings as well.
+        unsafe { libc::write(self.fd(), one.as_ptr().cast(), one.len()) };
+    }
+
+    /// Fall silent until it rings again.
+    pub fn hush(&self) {
+        let mut count = [0u8; 8];
+        // SAFETY: the pointer and the length are those of `count`.
+        unsafe { libc::read(self.fd(), count.as_mut_ptr().cast(), count.len()) };
+    }
+}
+
+// SAFETY: the pointers in a batch are set anew before each use, and point into itself alone.
+unsafe impl Send for Batch {}
