@@ -39,6 +39,9 @@ def read_zone(
     or None to decline.  What it raises is raised here.
     """
 
+def give_back() -> None:
+    """Give memory that was let go of back to the system; after large work, it is a lot."""
+
 @final
 class GeoMap:
     """A geo map, from the image of `gslb.routing.image`."""

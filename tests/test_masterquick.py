@@ -40,7 +40,7 @@ def both(tmp_path_factory):
             slow = None
         else:
             slow = None if master.warnings else zone.build(apex, master.owned, services)
-        return masterquick.zone_of(octets, apex, services, native.read_zone), slow
+        return masterquick.zone_of(octets, apex, services), slow
 
     return read
 
@@ -153,10 +153,11 @@ lines = st.one_of(
     *[records] * 8,
     st.tuples(st.just("$TTL"), ttls).map(" ".join),
     st.tuples(st.just("$ORIGIN"), names).map(" ".join),
-    st.just("; said aside (")
+    st.just("; said aside ("),
 )
 files = st.lists(lines, max_size=8).map("\n".join)
 served = st.lists(relative.map(wire), max_size=2, unique=True)
+PUT = [*' \t\r\n();"\\.@$*09aZé\x00\x0b\x85\ufeff', "IN", ""]
 plenty = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
@@ -174,7 +175,9 @@ def test_what_is_mutated_is_declined_or_read_alike(both, text, data):
     text = HEAD + text
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(text)))
-        put = data.draw(st.sampled_from([*' \t\r\n();"\\.@$*09aZé\x00\x0b\x85', "\ufeff", "IN", ""]))
+        put = data.draw(
+            st.sampled_from([*' \t\r\n();"\\.@$*09aZé\x00\x0b\x85', "\ufeff", "IN", ""])
+        )
         text = text[:at] + put + text[at + data.draw(st.integers(0, 2)) :]
     agree(both, text)
 
@@ -188,19 +191,22 @@ def test_what_is_mutated_is_declined_or_read_alike(both, text, data):
         "$ORIGIN a\n@ AAAA 2001:db8::1\nx AAAA ::ffff:192.0.2.1\n$ttl 0\ny AAAA 1::",
         'a TXT "one;" two "" \\"three\\" "f\\065r" "grün"',
         "a MX 10 Mail\na MX 10 mail\na MX 20 mail.example.net.",
-        "_sip._tcp SRV 1 2 3 Sip\n@ CAA 0 issue \"ca.example.net\"\nb HINFO one two",
+        '_sip._tcp SRV 1 2 3 Sip\n@ CAA 0 issue "ca.example.net"\nb HINFO one two',
         "old DNAME new\nalias CNAME www.example.net.\n10 PTR Host.EXAMPLE.com.",
         "sub NS ns.sub\nsub NS ns2\nsub NS ns.example.net.\nns.sub A 192.0.2.1\nns2 AAAA ::1",
-        "sub NS ns\n ns A 192.0.2.1\nsub DS 1 13 2 " + "ab" * 32,
+        "sub NS ns\nns A 192.0.2.1\nsub DS 1 13 2 " + "ab" * 32,
         "x.y.z A 192.0.2.1\n*.w A 192.0.2.1\nlow NS in.w",
-        "a SSHFP 1 2 " + "00" * 32 + "\n_25._tcp.a TLSA 3 1 1 ( " + "ab" * 16 + " " + "cd" * 16 + " )",
+        "a SSHFP 1 2 "
+        + "00" * 32
+        + "\n_25._tcp.a TLSA 3 1 1 ( "
+        + "ab" * 16
+        + " "
+        + "cd" * 16
+        + " )",
         "a 5 A 192.0.2.1\n" + "".join(f"a A 192.0.2.{n % 40}\n" for n in range(80)),
     ],
 )
 def test_the_common_grammar_is_not_declined(both, text):
-    if "ns A" in text and "sub NS ns\n" in text:
-        text = text.replace("\n ns A", "\nns A")
-
     assert agree(both, HEAD + text)
 
 
@@ -224,7 +230,10 @@ def test_services_are_nodes_among_the_others(both):
 
 
 def test_more_records_than_are_allowed_are_declined_at_the_first_of_them():
-    assert native.read_zone(HEAD.encode(), APEX, [], 2, print) == HEAD[: HEAD.index("ns1 A")].count("\n") + 1
+    assert (
+        native.read_zone(HEAD.encode(), APEX, [], 2, print)
+        == HEAD[: HEAD.index("ns1 A")].count("\n") + 1
+    )
 
 
 def test_nodes_are_a_mapping(both):

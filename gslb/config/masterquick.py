@@ -11,10 +11,9 @@ So is every file below `QUICK_BYTES_MIN`: read in no time, it can have its nodes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import dns.exception
 
@@ -26,22 +25,17 @@ from gslb.dns.zone import Node, Zone, negative
 from gslb.dns.zoneimage import decode_node
 from gslb.errors import Complaint, ConfigError
 
-if TYPE_CHECKING:
+try:
     from gslb import _native
 
-    Ask = Callable[[bytes, bytes, bytes], tuple[int, bytes] | None]
-    Read = Callable[[bytes, bytes, list[bytes], int, Ask], _native.Zone | int]
+    IS_BUILT = True
+except ImportError:  # pragma: no cover - where there is no Rust toolchain
+    IS_BUILT = False
 
 QUICK_BYTES_MIN = 256 * 1024
 QUICK_BYTES_MAX = 512 * 1024 * 1024
 QUICK_RECORDS_MAX = 10_000_000
 _SLOW_BYTES_MIN = 8 * 1024 * 1024  # from about here on, the slow way takes ten seconds
-
-native_read: Read | None
-try:
-    from gslb._native import read_zone as native_read
-except ImportError:  # without a Rust toolchain nothing is quick
-    native_read = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +89,21 @@ def read(path: Path, apex: bytes, services: Collection[bytes], named_at: Place) 
 
     Whatever is wrong, with the file itself too, is for the other reader to say.
     """
-    if native_read is None:
+    if not IS_BUILT:
         return Declined()
     try:
         if path.stat().st_size < QUICK_BYTES_MIN:
             return Declined()
-        octets, _ = octets_of(path, named_at, QUICK_BYTES_MAX)
+        found = zone_of(octets_of(path, named_at, QUICK_BYTES_MAX)[0], apex, services)
     except (OSError, ValueError, ConfigError):
         return Declined()
-    return zone_of(octets, apex, services, native_read)
+    _native.give_back()
+    return found
 
 
-def zone_of(octets: bytes, apex: bytes, services: Collection[bytes], native: Read) -> Zone | Declined:
-    """Return the zone that the text of a master file describes, as *native* reads it."""
-    found = native(octets, apex, list(services), QUICK_RECORDS_MAX, _rdata)
+def zone_of(octets: bytes, apex: bytes, services: Collection[bytes]) -> Zone | Declined:
+    """Return the zone that the text of a master file describes; native code must be built."""
+    found = _native.read_zone(octets, apex, list(services), QUICK_RECORDS_MAX, _rdata)
     if isinstance(found, int):
         return Declined(found)
     nodes = Nodes(found, apex)
@@ -137,7 +132,7 @@ def slow(path: Path, declined: Declined) -> tuple[Complaint, ...]:
         size_bytes = path.stat().st_size
     except (OSError, ValueError):
         return ()
-    if native_read is None or size_bytes < _SLOW_BYTES_MIN:
+    if not IS_BUILT or size_bytes < _SLOW_BYTES_MIN:
         return ()
     problem = f"{size_bytes} bytes are read slowly, from here on or for the whole zone's sake"
     if declined.line:

@@ -55,7 +55,7 @@ pub const FRAME_BYTES: usize = 24;
 pub enum Image {
     /// In memory of ours.
     Copied(Vec<u8>),
-    /// In a file that is only ever replaced whole.
+    /// In pages of its own: those of a file that is only ever replaced whole, or none's.
     Mapped(memmap2::Mmap),
 }
 
@@ -71,6 +71,16 @@ impl Image {
         // written to after that, so what is mapped does not change under its readers.
         let mapped = unsafe { memmap2::Mmap::map(&file)? };
         Ok(Image::Mapped(mapped))
+    }
+
+    /// Copy an image to pages of its own, which go back to the system once it is let go of.
+    ///
+    /// What an allocator gets back it mostly keeps, so a large image that is replaced now and
+    /// then would be counted twice.
+    pub fn apart(octets: &[u8]) -> std::io::Result<Image> {
+        let mut pages = memmap2::MmapMut::map_anon(octets.len())?;
+        pages.copy_from_slice(octets);
+        Ok(Image::Mapped(pages.make_read_only()?))
     }
 
     /// Return the body if the frame fits, and is of this kind.

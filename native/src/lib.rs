@@ -14,6 +14,7 @@ pub mod entry;
 pub mod geo;
 pub mod image;
 pub mod master;
+pub mod memory;
 pub mod message;
 pub mod name;
 pub mod respond;

@@ -105,11 +105,10 @@ pub fn topmost_bar(sets: &Sets, name: &[u8]) -> Option<u32> {
     let mut above = name;
     while above.len() > apex_bytes {
         above = name::parent(above);
-        match sets.find(above) {
-            Some(APEX) if sets.has(APEX, ALIAS) => found = Some(APEX),
-            Some(owner) if is_barred(sets, owner) => found = Some(owner),
-            _ => {}
+        if above.len() == apex_bytes {
+            return if sets.has(APEX, ALIAS) { Some(APEX) } else { found };
         }
+        found = sets.find(above).filter(|&owner| is_barred(sets, owner)).or(found);
     }
     found
 }

@@ -30,7 +30,7 @@ pub fn read(text: &[u8], apex: &[u8], records_max: usize, ask: Ask) -> Result<Re
         return Err(Declined::WHOLE);
     }
     let mut entries = Entries::new(text)?;
-    let mut records = Records::new(text.len());
+    let mut records = Records::new(text);
     let mut here = Here {
         owner: records.intern(apex)?,
         origin: apex.to_vec(),

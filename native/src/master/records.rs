@@ -17,6 +17,8 @@ pub const NODE: u8 = 32; // it is found in the zone: not occluded
 pub const CANONICAL: u8 = 64; // CNAME
 pub const AUTHORITY: u8 = 128; // SOA
 
+/// No line of a file that is full of records is shorter.
+const LINE_BYTES_MIN: usize = 16;
 /// Most types at one name: they are looked through one by one.
 const TYPES_MAX: usize = 32;
 /// Above so many records of one rrset, doubles are found by hashing.
@@ -55,13 +57,15 @@ fn hash(name: &[u8]) -> u64 {
 }
 
 impl Records {
-    /// Make room for what a text of `text_bytes` may say.
-    pub fn new(text_bytes: usize) -> Self {
+    /// Make room for what a text is likely to say: a name and a record on each line.
+    pub fn new(text: &[u8]) -> Self {
+        let lines = text.iter().filter(|&&octet| octet == b'\n').count();
+        let likely = lines.min(text.len() / LINE_BYTES_MIN);
         Records {
-            octets: Vec::with_capacity(text_bytes / 2),
-            owners: Vec::new(),
-            by_name: HashTable::new(),
-            records: Vec::new(),
+            octets: Vec::with_capacity(text.len() / 2),
+            owners: Vec::with_capacity(likely),
+            by_name: HashTable::with_capacity(likely),
+            records: Vec::with_capacity(likely),
         }
     }
 
@@ -253,7 +257,7 @@ impl Sets {
         let apex_bytes = self.name(0).len();
         while above.len() > apex_bytes {
             above = name::Lower::of(name::parent(&above));
-            if self.is(&above, NODE) {
+            if above.len() == apex_bytes || self.is(&above, NODE) {
                 break;
             }
             let id = self.records.intern(&above)?;

@@ -27,7 +27,6 @@ pub fn image(mut sets: Sets, apex: &[u8]) -> Result<Vec<u8>, Declined> {
     }
     let mut octets = out.octets;
     image::frame(Kind::Zone, &mut octets);
-    octets.shrink_to_fit();
     Ok(octets)
 }
 

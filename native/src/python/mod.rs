@@ -14,7 +14,7 @@ mod _native {
     #[pymodule_export]
     use super::values::{GeoMap, Plan, Snapshot, Tallies};
     #[pymodule_export]
-    use super::zone::{Zone, read_zone};
+    use super::zone::{Zone, give_back, read_zone};
 }
 
 /// An error of ours as Python's ValueError.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::wrong;
 use crate::image::Image;
-use crate::{master, zone};
+use crate::{master, memory, zone};
 
 /// A zone, indexed.
 #[pyclass(frozen)]
@@ -63,8 +63,9 @@ pub fn read_zone<'py>(
             })
         };
         let image = master::image(text, apex, &services, records_max, &mut ask)?;
-        // What is written here can be opened; if not, that is no reason to serve nothing.
-        zone::Zone::open(Image::Copied(image)).map_err(|_| master::Declined::WHOLE)
+        // What is written here can be opened; if not, there is still the other reader.
+        let image = Image::apart(&image).map_err(|_| master::Declined::WHOLE)?;
+        zone::Zone::open(image).map_err(|_| master::Declined::WHOLE)
     });
     if let Some(error) = raised {
         return Err(error);
@@ -73,4 +74,10 @@ pub fn read_zone<'py>(
         Ok(zone) => Ok(Bound::new(py, Zone(Arc::new(zone)))?.into_any()),
         Err(declined) => Ok(declined.line.into_pyobject(py)?.into_any()),
     }
+}
+
+/// Give memory that nobody uses back to the system.
+#[pyfunction]
+pub fn give_back(py: Python<'_>) {
+    py.detach(memory::give_back);
 }
