@@ -1,5 +1,8 @@
 """Native code reads a master file as Python does, or declines it."""
 
+import os
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -7,9 +10,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gslb.config import masterfile, masterquick
+from gslb.config.load import load
 from gslb.config.masterquick import Declined, Nodes
 from gslb.dns import name, zone
-from gslb.dns.records import Rdata
+from gslb.dns.records import TXT, Rdata
 
 native = pytest.importorskip("gslb._native", reason="the native engine is not built")
 
@@ -252,3 +256,101 @@ def test_nodes_are_a_mapping(both):
     assert quick.nodes == slow.nodes
     assert quick.nodes != other
     assert quick.find(wire("x.b")) == slow.find(wire("x.b"))
+
+
+# As part of a configuration
+
+MAIN = """\
+zones: [example.yaml]
+state_dir: var
+listen: {dns: ["127.0.0.1:0"], admin: "127.0.0.1:0"}
+regions: {here: {location: [1, 2]}}
+"""
+SERVICE = "{route: weighted, monitor: null, pools: {here: [192.0.2.7]}}"
+LARGE = HEAD + "".join(f"host-{n} A 198.51.100.{n % 250}\n" for n in range(12_000))
+
+
+@pytest.fixture
+def loaded(tmp_path):
+    """Load a configuration with one zone, whose master file and services are given."""
+
+    def load_all(text, **services):
+        assert len(LARGE) >= masterquick.QUICK_BYTES_MIN
+        (tmp_path / "gslb.yaml").write_text(MAIN)
+        lines = [f"  {owner}: {SERVICE}" for owner in services] or ["  other: " + SERVICE]
+        zone_file = ["zone: example.com", "file: example.zone", "services:", *lines]
+        (tmp_path / "example.yaml").write_text("\n".join(zone_file))
+        (tmp_path / "example.zone").write_text(text)
+        return load(tmp_path / "gslb.yaml", hostname="here", environ={})
+
+    return load_all
+
+
+def test_a_large_file_is_kept_in_native_memory_and_a_small_one_at_hand(loaded):
+    large = loaded(LARGE, www=True).zones[0].zone
+    small = loaded(HEAD, www=True).zones[0].zone
+
+    assert isinstance(large.nodes, Nodes)
+    assert len(large.nodes) == 12_000 + 3
+    assert large.nodes[wire("www")] == zone.Node(service=True)
+    assert not isinstance(small.nodes, Nodes)
+    assert large.soa == small.soa
+
+
+def test_what_is_wrong_in_a_large_file_is_complained_of_where_it_stands(loaded):
+    config = loaded(LARGE + "x A 192.0.2\n")
+
+    assert not config.zones
+    [complaint] = config.broken[0].complaints
+    assert complaint.line == LARGE.count("\n") + 1
+
+
+def test_a_service_beside_records_of_its_own_is_complained_of_in_a_large_file(loaded):
+    config = loaded(LARGE + "sub NS ns.example.net.\n", **{"host-7": True, "a.sub": True})
+
+    assert not config.zones
+    own, below = sorted(config.broken[0].complaints)
+    assert "host-7.example.com has static A records as well" in own.problem
+    assert "is never asked here: sub.example.com has NS records" in below.problem
+
+
+def test_other_services_of_a_large_file_stand_beside_their_records(loaded):
+    nodes = loaded(LARGE + "www TXT a\n", www=True).zones[0].zone.nodes
+
+    assert nodes[wire("www")].service
+    assert set(nodes[wire("www")].rrsets) == {TXT}
+
+
+def test_a_file_that_takes_minutes_the_slow_way_is_warned_of(tmp_path):
+    path = tmp_path / "example.zone"
+    path.touch()
+    os.truncate(path, 8 * 1024 * 1024)
+
+    [warning] = masterquick.slow(path, Declined(7))
+
+    assert warning.line == 7
+    assert masterquick.slow(path, Declined())[0].line == 1
+    os.truncate(path, 8 * 1024 * 1024 - 1)
+    assert masterquick.slow(path, Declined(7)) == ()
+    assert masterquick.slow(tmp_path / "none", Declined(7)) == ()
+
+
+def test_reading_does_not_keep_other_threads_waiting():
+    text = (HEAD + "".join(f"h{n} A 192.0.2.1\n" for n in range(300_000))).encode()
+    done = threading.Event()
+    beats = []
+
+    def beat():
+        while not done.is_set():
+            beats.append(time.perf_counter())
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    start = time.perf_counter()
+    assert len(masterquick.zone_of(text, APEX, ()).nodes) == 300_002
+    end = time.perf_counter()
+    done.set()
+    thread.join()
+
+    while_reading = [beat for beat in beats if start < beat < end]
+    assert len(while_reading) > 1000
