@@ -7,6 +7,8 @@ is torn, of another kind, or contradicts itself is refused with ValueError.
 from collections.abc import Callable
 from typing import final
 
+from gslb.model import RateLimit
+
 @final
 class Zone:
     """A zone, from the image of `gslb.dns.zoneimage`."""
@@ -75,13 +77,32 @@ class Snapshot:
         """Return the snapshot that follows, with other choices for some of the services."""
 
     def respond(
-        self, wire: bytes, sender: bytes, draw: int, now_s: float, size_max: int
-    ) -> tuple[bytes | None, int, int | None, str | None, int] | None:
+        self,
+        wire: bytes,
+        sender: bytes,
+        draw: int,
+        now_s: float,
+        size_max: int,
+        guard: Guard | None = None,
+    ) -> (
+        tuple[bytes | None, int, int | None, str | None, int, tuple[int, bool] | None] | None
+    ):
         """Answer one message, as `gslb.routing.respond` does; None if another engine must.
 
-        Octets (None: silence), type asked for, response code, service, number of the way.
+        Octets (None: silence), type asked for, response code, service, number of the way, and
+        of an answer above its rate the kind's number and whether it slipped through.
         *sender* has 4 or 16 octets.
         """
+
+@final
+class Guard:
+    """Secrets of server cookies, 16 octets each, and a limiter whose key nobody can guess."""
+
+    def __new__(
+        cls, secrets: list[bytes], rule: RateLimit | None = None, key: int = 0
+    ) -> Guard: ...
+    def with_secrets(self, secrets: list[bytes]) -> Guard:
+        """Return a guard with the same buckets and other secrets."""
 
 @final
 class Handed:
@@ -117,6 +138,12 @@ class Engine:
 
     def publish(self, snapshot: Snapshot) -> bool:
         """Serve *snapshot* from the next datagrams on; False if a newer one is served."""
+
+    def guard(self, guard: Guard) -> None:
+        """Guard answers in another way from the next datagrams on."""
+
+    def limited(self) -> list[tuple[int, bool, int]]:
+        """Return number of the kind, whether it slipped, and count, of answers above their rate."""
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when queries wait to be taken."""

@@ -256,6 +256,25 @@ class SafetyCatch:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimit:
+    """How many answers of a kind a network of clients is sent over UDP.
+
+    `per_second`, and `burst` at once.  Of what is above, 1 in `slip` is answered truncated, the
+    rest not at all; 0 is none.  `ipv4` and `ipv6` are the lengths of the prefixes whose clients
+    count as one; `exempt` networks are not counted.  `table` is the number of buckets, which is
+    rounded up to a power of two.
+    """
+
+    per_second: int = 200
+    burst: int = 200
+    slip: int = 2
+    ipv4: int = 24
+    ipv6: int = 56
+    exempt: tuple[Network, ...] = ()
+    table: int = 65_536
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """What the databases say of one network; None where they say nothing."""
 

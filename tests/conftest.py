@@ -1,6 +1,18 @@
-"""What all tests share: hypothesis without deadlines, because machines are busy."""
+"""What all tests share: hypothesis without deadlines, because machines are busy; the engines."""
 
+import pytest
 from hypothesis import settings
+
+from tests import running
+from tests.engines import ENGINES
 
 settings.register_profile("gslb", deadline=None)
 settings.load_profile("gslb")
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request):
+    """Run a test once with each engine; nodes made by `tests.running` have it too."""
+    before, running.engine = running.engine, request.param
+    yield request.param
+    running.engine = before

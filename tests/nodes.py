@@ -34,6 +34,8 @@ def config(
         "file": Path("gslb.yaml"),
         "node": "ns1.example.net",
         "state_dir": Path("var"),
+        "engine": "auto",
+        "threads": 1,
         "listen_dns": (Endpoint("127.0.0.1", 0),),
         "listen_admin": Endpoint("127.0.0.1", 0),
         "zones": (

@@ -39,6 +39,8 @@ from tests.servers import Member
 PATIENCE_S = 60.0
 AGAIN_S = 0.01  # between two questions for an answer that will change
 
+engine = "auto"  # what nodes written here are run by; the fixture of that name tries each
+
 ROOT = Path(__file__).parent.parent
 DEMO_MMDB = ROOT / "data" / "demo.mmdb"
 
@@ -78,6 +80,8 @@ def written(
     whole: dict[str, object] = {
         "node": "ns1.example.net",
         "state_dir": "var",
+        "engine": engine,
+        "threads": 2,
         "listen": {"dns": ["127.0.0.1:0"], "admin": "127.0.0.1:0"},
         "zones": ["example.com.yaml"],
         "geo": {"database": str(DEMO_MMDB)},

@@ -532,16 +532,18 @@ def test_a_broken_zone_is_a_server_failure_and_harms_no_other(qname):
     assert lines(asked(snap, "www").answer) == [WWW_1]
 
 
+def child(label):
+    """Return a zone below example.com."""
+    text = f"ns1.{label}.example.com. admin.example.com. 1 2 3 4 60"
+    apex = name.parse(f"{label}.example.com")
+    owned = zone((label, "SOA", text)).nodes[apex].rrsets.values()
+    return build(apex, [(apex, rrset) for rrset in owned], [])
+
+
 def with_child():
     """Return a plan that also serves sub.example.com, which example.com delegates."""
-    text = "ns1.sub.example.com. admin.example.com. 1 2 3 4 60"
-    apex = name.parse("sub.example.com")
-    parent = zone(*RECORDS, services=PLAN.services)
-    owned = [
-        (apex, replace(rrset, rdatas=rrset.rdatas))
-        for rrset in zone(("sub", "SOA", text)).nodes[apex].rrsets.values()
-    ]
-    return replace(PLAN, zones={APEX: parent, apex: build(apex, owned, [])})
+    sub = child("sub")
+    return replace(PLAN, zones={APEX: zone(*RECORDS, services=PLAN.services), sub.apex: sub})
 
 
 @pytest.mark.parametrize("qname", ["sub.example.com.", "SUB.example.com."])
@@ -563,8 +565,8 @@ def test_everything_else_of_a_zone_is_answered_by_itself():
 @pytest.mark.parametrize("link", [("to-child", "CNAME", "x.kid"), ("kids", "DNAME", "kid")])
 def test_an_alias_into_another_zone_of_ours_is_not_denied_by_this_one(link):
     made = plan(records=[link])
-    child = name.parse("kid.example.com")
-    snap = snapshot(replace(made, zones={**made.zones, child: made.zones[APEX]}))
+    kid = child("kid")
+    snap = snapshot(replace(made, zones={**made.zones, kid.apex: kid}))
 
     got = asked(snap, "x.kids" if link[1] == "DNAME" else link[0])
 

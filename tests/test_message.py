@@ -81,7 +81,11 @@ def test_a_real_query_with_everything():
     assert query.type == 28
     assert query.wrong is None
     assert query.edns == Edns(
-        1400, do=True, subnet=ClientSubnet(1, 24, 0xC0000200, b"\xc0\x00\x02"), nsid=True
+        1400,
+        do=True,
+        subnet=ClientSubnet(1, 24, 0xC0000200, b"\xc0\x00\x02"),
+        nsid=True,
+        cookie=b"12345678",
     )
 
 
@@ -261,6 +265,37 @@ def test_an_option_cut_short_is_a_format_error(rdata):
 @pytest.mark.parametrize("length", [0, 1, 7, 9, 15, 41])
 def test_a_cookie_of_a_wrong_length_is_a_format_error(length):
     assert with_opt(option(10, bytes(length))).wrong == FORMERR
+
+
+@pytest.mark.parametrize("length", [8, 16, 24, 40])
+def test_a_cookie_is_kept_as_it_came(length):
+    assert with_opt(option(10, bytes(range(length)))).edns.cookie == bytes(range(length))
+
+
+def test_all_cookies_but_the_first_are_passed_over():
+    query = with_opt(option(10, b"12345678") + option(10, bytes(8)) + option(10, b"x"))
+
+    assert (query.wrong, query.edns.cookie) == (None, b"12345678")
+
+
+def test_a_query_without_a_question_may_ask_for_a_cookie():
+    wire = header(questions=0, additionals=1) + opt(option(10, b"12345678"))
+
+    query = decode_query(wire)
+
+    assert (query.question, query.key, query.wrong) == (b"", b"", None)
+    assert query.edns == Edns(1232, cookie=b"12345678")
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [b"", opt(), opt(option(10, b"short")), opt(option(10, b"12345678")) + b"!", b"\x01"],
+)
+def test_a_query_without_a_question_and_without_a_good_cookie_is_a_format_error(rest):
+    with pytest.raises(WireError) as caught:
+        decode_query(header(questions=0, additionals=1 if rest else 0) + rest)
+
+    assert caught.value.rcode == FORMERR
 
 
 def test_nsid_and_keepalive_are_asked_for():

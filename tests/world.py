@@ -12,17 +12,16 @@ import dns.rdataclass
 import dns.rdatatype
 
 from gslb.dns import name
-from gslb.dns.message import Query, decode_query
 from gslb.dns.records import rrset
-from gslb.dns.response import TCP_MAX, encode
+from gslb.dns.response import TCP_MAX
 from gslb.dns.zone import Zone, build
 from gslb.health.belief import Belief, Word
 from gslb.health.verdict import Verdict
 from gslb.model import Member, Place, Pool, Region, Service
-from gslb.routing.answer import answer
 from gslb.routing.geo import BLANK, Atlas, compile_map, without_transition
 from gslb.routing.runs import from_prefixes
 from gslb.routing.snapshot import Plan, Snapshot, compile_snapshot, map_keys
+from tests.engines import respond
 
 APEX = name.parse("example.com")
 SOA = ("@", "SOA", "ns1 hostmaster 1 7200 900 1209600 30")
@@ -125,10 +124,10 @@ def ask(
     now_s: float = 0.0,
     size_max: int = TCP_MAX,
 ) -> bytes:
-    """Return the octets that answer the datagram *wire*."""
-    query: Query = decode_query(wire)
-    response = answer(snap, query, ip_address(sender), draw, now_s)
-    return encode(query, response, node=snap.plan.node.encode(), size_max=size_max)
+    """Return the octets that answer the datagram *wire*, in all engines."""
+    reply = respond(snap, wire, ip_address(sender), draw, now_s, size_max=size_max)
+    assert reply.octets is not None
+    return reply.octets
 
 
 def changed(snap: Snapshot, **keys: object) -> Snapshot:

@@ -9,6 +9,7 @@ import typer
 from gslb import __version__
 from gslb.cli import ask, demo, geo, operate, serve, simulate
 from gslb.cli.shown import warn_plainly
+from gslb.daemons import native
 
 app = typer.Typer(
     name="gslb",
@@ -41,7 +42,7 @@ app.add_typer(geo.app, name="geo")
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"gslb {__version__} (engine: python)")
+        print(f"gslb {__version__} (engine: {native.DEFAULT})")
         raise typer.Exit
 
 

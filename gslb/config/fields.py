@@ -26,6 +26,7 @@ MEMBERS_MAX = 4_096
 STEPS_MAX = 32
 LIST_KEYS_MAX = 100_000
 ITEMS_MAX = 1_000
+THREADS_MAX = 64
 COUNT_MAX = 100
 KM_MAX = 20_100
 INTERVAL_MIN_S, TIMEOUT_MIN_S, TIMEOUT_MAX_S = 0.1, 0.01, 300
@@ -108,6 +109,9 @@ Weight = Annotated[
 Port = Annotated[int, *reader(scalars.whole(1, PORT_MAX), "integer", minimum=1, maximum=PORT_MAX)]
 Count = Annotated[
     int, *reader(scalars.whole(1, COUNT_MAX), "integer", minimum=1, maximum=COUNT_MAX)
+]
+Threads = Annotated[
+    int, *reader(scalars.whole(1, THREADS_MAX), "integer", minimum=1, maximum=THREADS_MAX)
 ]
 Km = Annotated[
     float, *reader(scalars.decimal(0, KM_MAX, "km"), "number", minimum=0, maximum=KM_MAX)

@@ -86,6 +86,8 @@ def _config(
         broken=broken,
         geo_database=main.geo_database,
         asn_database=main.asn_database,
+        engine=spec.engine,
+        threads=spec.threads,
         geo_max_moved=spec.geo.max_moved,
         regions=main.known.regions,
         monitors=main.known.monitors,

@@ -40,6 +40,7 @@ from gslb.config.fields import (
     Share,
     Statuses,
     Text,
+    Threads,
     Token,
     UrlPath,
     field,
@@ -64,6 +65,12 @@ class MainFile(Keys):
         "var", "Folder for the last verdicts, operators' words and compiled geo maps."
     )
     listen: ListenSpec = field({}, "Where the node listens.")
+    engine: Annotated[str, *words("auto", "native", "python")] = field(
+        "auto", "What answers over UDP: native threads, where they are built, or Python."
+    )
+    threads: Threads | None = field(
+        None, "Threads of the native engine for each address; default: one for each core."
+    )
     zones: list[FilePath] = needed([], "Zone files; paths and globs.", ZONES_MAX)
     geo: Annotated[
         GeoSpec, BeforeValidator(map_or_nothing, json_schema_input_type=GeoSpec | None)

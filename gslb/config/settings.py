@@ -54,11 +54,14 @@ class Config:
 
     `files` are all files that were read or named, and `folders` the folders of globs:
     a change to any of them may change this value.  `hash` is a hexadecimal digest of the contents.
+    `engine` is ``auto``, ``native`` or ``python``; `threads` is None for one for each core.
     """
 
     file: Path
     node: str
     state_dir: Path
+    engine: str
+    threads: int | None
     listen_dns: tuple[Endpoint, ...]
     listen_admin: Endpoint
     zones: tuple[ServedZone, ...]

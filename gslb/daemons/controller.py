@@ -78,6 +78,8 @@ class Controller:
         self._rest_on = _services_by_subject(world)
         self.dirty = False
         self.on_change: Callable[[], None] = self.tick
+        self.serve: Callable[[Snapshot], None] = lambda _: None
+        self.engine = "python"
         self.reloads = Reloads()
         self.kept_zones: tuple[BrokenZone, ...] = ()
         self.geo_held: str | None = None
@@ -207,6 +209,7 @@ class Controller:
         """Serve *snapshot* from the next query on."""
         assert snapshot.generation > self.snapshot.generation, "generations only grow"
         self.snapshot = snapshot
+        self.serve(snapshot)
         self.dirty = True
         self.alarms.look_at(snapshot)
         self._counters.events["gslb_publishes"] += 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -22,14 +23,30 @@ OTHER = "other"
 Gauges = Callable[[], Iterator[Metric]]
 
 
+@dataclass(slots=True)
+class Counted:
+    """What was counted: queries by transport, type and rcode; answers by service and way; events.
+
+    A type of 0 is any that has no name here.
+    """
+
+    queries: Counter[tuple[str, int, int]] = field(default_factory=Counter)
+    answers: Counter[tuple[str, str]] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
+
+
 class Counters(Collector):
-    """The program's counters; *gauges* yields what is measured at the moment of asking."""
+    """The program's counters; *gauges* yields what is measured at the moment of asking.
+
+    `elsewhere` tells what an engine of its own counts, which is added when someone asks.
+    """
 
     def __init__(self) -> None:
         self.queries: Counter[tuple[str, int, int]] = Counter()
         self.answers: Counter[tuple[str, str]] = Counter()
         self.probes: Counter[tuple[str, str]] = Counter()
         self.events: Counter[str] = Counter()
+        self.elsewhere: Callable[[], Counted] = Counted
         self.gauges: Gauges = lambda: iter(())
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -44,6 +61,13 @@ class Counters(Collector):
         """Count one query; all types without a name here are one, or asking would fill memory."""
         self.queries[proto, type_ if type_ in TYPES else 0, rcode] += 1
 
+    def total(self) -> Counted:
+        """Return what has been counted, here and elsewhere."""
+        other = self.elsewhere()
+        return Counted(
+            self.queries + other.queries, self.answers + other.answers, self.events + other.events
+        )
+
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self._registry)
@@ -54,17 +78,18 @@ class Counters(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric with its present values."""
+        total = self.total()
         yield _counter(
             "gslb_queries",
             "Queries by transport, record type and rcode answered.",
             ["proto", "type", "rcode"],
-            self._query_labels(),
+            _query_labels(total),
         )
         yield _counter(
             "gslb_answers",
             "Answers from services, and by which rule of the ladder.",
             ["service", "how"],
-            self.answers.copy(),
+            total.answers,
         )
         yield _counter(
             "gslb_probes",
@@ -74,16 +99,17 @@ class Counters(Collector):
         )
         for event, help_text in EVENTS.items():
             family = CounterMetricFamily(event, help_text)
-            family.add_metric([], self.events[event])
+            family.add_metric([], total.events[event])
             yield family
         yield from self.gauges()
 
-    def _query_labels(self) -> Counter[tuple[str, ...]]:
-        shown: Counter[tuple[str, ...]] = Counter()
-        for (proto, type_, rcode), count in self.queries.copy().items():
-            labels = (proto, TYPES.get(type_, OTHER), RCODES.get(rcode, OTHER))
-            shown[labels] += count
-        return shown
+
+def _query_labels(total: Counted) -> Counter[tuple[str, ...]]:
+    shown: Counter[tuple[str, ...]] = Counter()
+    for (proto, type_, rcode), count in total.queries.items():
+        labels = (proto, TYPES.get(type_, OTHER), RCODES.get(rcode, OTHER))
+        shown[labels] += count
+    return shown
 
 
 EVENTS = {
@@ -91,6 +117,8 @@ EVENTS = {
     "gslb_reloads": "Reloads that were taken over.",
     "gslb_publishes": "Snapshots published.",
     "gslb_dropped_datagrams": "Datagrams not answered: too short, responses, or unsendable.",
+    "gslb_handed_queries": "Queries that the native engine handed to Python: explanations.",
+    "gslb_refused_queries": "Queries for explanations dropped because too many waited.",
     "gslb_errors": "Queries that met an error of ours and were answered SERVFAIL.",
     "gslb_refused_connections": "TCP connections closed at once because there were too many.",
     "gslb_withdrawals_held": "Times that a change was held because it took out too much at once.",

@@ -49,7 +49,7 @@ def gauges_of(controller: Controller, clock: Callable[[], float]) -> Gauges:
         labels = ("service", "member")
         yield gauge("gslb_member_up", GAUGES["gslb_member_up"], up, labels)
         yield gauge("gslb_member_forced", GAUGES["gslb_member_forced"], forced, labels)
-        info = (controller.config.node, __version__, "python")
+        info = (controller.config.node, __version__, controller.engine)
         yield gauge("gslb_info", GAUGES["gslb_info"], {info: 1.0}, ("node", "version", "engine"))
         for name, value in plain.items():
             yield gauge(name, GAUGES[name], {(): value})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from gslb.config.settings import Config, Endpoint
-from gslb.daemons import planner, store, watching
+from gslb.daemons import native, planner, store, watching
 from gslb.daemons.admin import Admin
 from gslb.daemons.aside import aside
 from gslb.daemons.controller import TICK_S, Controller
@@ -27,9 +28,10 @@ from gslb.daemons.database import Progress
 from gslb.daemons.events import Events
 from gslb.daemons.explainer import explain_over_dns
 from gslb.daemons.gauges import gauges_of
-from gslb.daemons.nameserver import Limits, Nameserver, Responder
+from gslb.daemons.nameserver import Datagrams, Limits, Nameserver, Responder
 from gslb.daemons.prober import Prober
 from gslb.daemons.reload import needs_restart, read_again
+from gslb.daemons.udp import Udp
 from gslb.errors import ConfigError
 
 log = logging.getLogger("gslb.node")
@@ -91,7 +93,8 @@ class Node:
             node.counters,
             explain=explain_over_dns(node.controller, node.clock),
         )
-        node.nameserver = Nameserver(responder, node.counters, Limits())
+        udp = node._datagrams(config, responder)
+        node.nameserver = Nameserver(responder, node.counters, Limits(), udp=udp)
         node.admin = Admin(node.controller, node.counters, node.events, node.clock)
         await node.nameserver.listen(config.listen_dns)
         try:
@@ -100,6 +103,23 @@ class Node:
             await node.nameserver.close(0.0)
             raise
         return node
+
+    def _datagrams(self, config: Config, responder: Responder) -> Datagrams:
+        """Return what answers over UDP, from what the controller publishes."""
+        controller = self.controller
+        controller.engine = native.chosen(config)
+        if controller.engine == "python":
+            return Udp(responder, self.counters)
+        udp = native.NativeUdp(
+            responder,
+            self.counters,
+            clock_offset_s=self.clock() - time.monotonic(),
+            endpoints=len(config.listen_dns),
+            threads=config.threads or len(os.sched_getaffinity(0)),
+        )
+        controller.serve = lambda snapshot: udp.publish(snapshot, controller.config.explain_to)
+        controller.serve(controller.snapshot)
+        return udp
 
     controller: Controller
     _watched: Config  # what is watched: the files in force, and those that a reload missed
@@ -144,6 +164,7 @@ class Node:
             node=config.node,
             dns=", ".join(map(str, self.endpoints)),
             admin=str(self.admin.endpoint),
+            engine=self.controller.engine,
             services=len(config.services()),
         )
 

@@ -88,5 +88,7 @@ def needs_restart(old: Config, new: Config) -> list[str]:
     changed = {
         "listen": (old.listen_dns, old.listen_admin) != (new.listen_dns, new.listen_admin),
         "state_dir": old.state_dir != new.state_dir,
+        "engine": old.engine != new.engine,
+        "threads": old.threads != new.threads,
     }
     return [key for key, differs in changed.items() if differs]

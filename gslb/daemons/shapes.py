@@ -132,7 +132,7 @@ def status_shape(
     return {
         "node": config.node,
         "version": __version__,
-        "engine": "python",
+        "engine": controller.engine,
         "generation": snapshot.generation,
         "config_hash": config.hash,
         "snapshot_age_s": round(max(0.0, now_s - snapshot.made_s), 3),

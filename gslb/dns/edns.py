@@ -1,8 +1,9 @@
-"""The OPT record and its options (RFC 6891; 5001 NSID, 7828, 7871 client subnet, 8914).
+"""The OPT record and its options (RFC 6891; 5001 NSID, 7828, 7871 client subnet, 7873, 8914).
 
 What is answered is built from what is known, never copied from what was asked: options
-that are unknown, repeated or oversized leave no trace.  The client subnet alone is echoed,
-because RFC 7871 asks for it, and only after it has been checked bit by bit.
+that are unknown, repeated or oversized leave no trace.  The client subnet is echoed because
+RFC 7871 asks for it, after it has been checked bit by bit, and a client's cookie, which has
+8 octets.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import Struct
 
+from gslb.dns.cookie import CLIENT_BYTES
 from gslb.dns.records import OPT
 
 VERSION = 0
 DO = 0x8000
 NSID, CLIENT_SUBNET, COOKIE, TCP_KEEPALIVE, EXTENDED_ERROR = 3, 8, 10, 11, 15
 PAYLOAD_MIN = 512
+COOKIE_BYTES_MIN, COOKIE_BYTES_MAX = 16, 40  # of both cookies; the client's alone has 8
 OPT_BYTES = 11  # an OPT record without options
 
 _FORMERR, _BADVERS = 1, 16
@@ -43,13 +46,17 @@ class ClientSubnet:
 
 @dataclass(frozen=True, slots=True)
 class Edns:
-    """What a query's OPT record asks for; `payload` is the asker's size, at least 512."""
+    """What a query's OPT record asks for; `payload` is the asker's size, at least 512.
+
+    `cookie` is the client's cookie and, if it has one, a server's (RFC 7873 4), unchecked.
+    """
 
     payload: int
     do: bool = False
     subnet: ClientSubnet | None = None
     nsid: bool = False
     keepalive: bool = False
+    cookie: bytes | None = None
 
 
 class _MalformedError(ValueError):
@@ -66,7 +73,7 @@ def decode_opt(payload: int, ttl: int, rdata: bytes) -> tuple[Edns, int | None]:
     if (ttl >> 16) & 0xFF != VERSION:
         return Edns(payload, do), _BADVERS
     try:
-        subnet, nsid, keepalive = None, False, False
+        subnet, nsid, keepalive, cookie = None, False, False, None
         for code, octets in _options(rdata):
             if code == CLIENT_SUBNET:
                 if subnet is not None:
@@ -76,11 +83,11 @@ def decode_opt(payload: int, ttl: int, rdata: bytes) -> tuple[Edns, int | None]:
                 nsid = True
             elif code == TCP_KEEPALIVE:
                 keepalive = True
-            elif code == COOKIE and not (len(octets) == 8 or 16 <= len(octets) <= 40):
-                raise _MalformedError
+            elif code == COOKIE and cookie is None:  # all but the first are ignored: RFC 7873 5
+                cookie = _checked_cookie(octets)
     except _MalformedError:
         return Edns(payload, do), _FORMERR
-    return Edns(payload, do, subnet, nsid, keepalive), None
+    return Edns(payload, do, subnet, nsid, keepalive, cookie), None
 
 
 def _options(rdata: bytes) -> Iterator[tuple[int, bytes]]:
@@ -94,6 +101,12 @@ def _options(rdata: bytes) -> Iterator[tuple[int, bytes]]:
             raise _MalformedError
         yield code, rdata[at : at + length]
         at += length
+
+
+def _checked_cookie(octets: bytes) -> bytes:
+    if len(octets) != CLIENT_BYTES and not COOKIE_BYTES_MIN <= len(octets) <= COOKIE_BYTES_MAX:
+        raise _MalformedError
+    return octets
 
 
 def _decode_subnet(octets: bytes) -> ClientSubnet:
@@ -116,6 +129,11 @@ def _decode_subnet(octets: bytes) -> ClientSubnet:
 def encode_subnet(subnet: ClientSubnet, scope: int) -> bytes:
     """Return the option that answers *subnet* with the prefix length for which that holds."""
     return _option(CLIENT_SUBNET, _SUBNET.pack(subnet.family, subnet.source, scope) + subnet.octets)
+
+
+def encode_cookie(octets: bytes) -> bytes:
+    """Return the option with a client's and a server's cookie (RFC 7873 4)."""
+    return _option(COOKIE, octets)
 
 
 def encode_nsid(node: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Queries decoded from datagrams, and what they ask for (RFC 1035 4, 6891, 7871).
+"""Queries decoded from datagrams, and what they ask for (RFC 1035 4, 6891, 7871, 7873 5.4).
 
 Sans-IO: octets and values only.  `decode_query` takes anything a network can send and
 returns a `Query` or raises `WireError`; no other exception leaves it.  The header is judged
@@ -26,7 +26,8 @@ QR, AA, TC, RD = 0x8000, 0x0400, 0x0200, 0x0100
 OPCODE_MASK, OPCODE_SHIFT = 0x7800, 11
 QUERY, NOTIFY, UPDATE = 0, 4, 5
 
-NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, YXDOMAIN, BADVERS = 0, 1, 2, 3, 4, 5, 6, 16
+NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, YXDOMAIN = 0, 1, 2, 3, 4, 5, 6
+BADVERS, BADCOOKIE = 16, 23
 RCODES = {
     NOERROR: "NOERROR",
     FORMERR: "FORMERR",
@@ -36,6 +37,7 @@ RCODES = {
     REFUSED: "REFUSED",
     YXDOMAIN: "YXDOMAIN",
     BADVERS: "BADVERS",
+    BADCOOKIE: "BADCOOKIE",
 }
 
 
@@ -45,6 +47,7 @@ class Query:
 
     `question` is the question section octet for octet, because a resolver may check its
     case; `key` is the name lower-cased.  `wrong` is the rcode to refuse it with, if any.
+    Without a question it asks for a server cookie alone: `question` and `key` are empty.
     """
 
     id: int
@@ -67,6 +70,8 @@ def decode_query(wire: bytes) -> Query:
     opcode = (flags & OPCODE_MASK) >> OPCODE_SHIFT
     if opcode != QUERY:
         raise WireError(f"opcode {opcode}", REFUSED if opcode in (NOTIFY, UPDATE) else NOTIMP)
+    if questions == 0:
+        return _for_a_cookie(wire, id_, flags, answers + authorities, additionals)
     if questions != 1:
         raise WireError(f"{questions} questions", FORMERR)
     end = _name_end(wire, HEADER_BYTES)
@@ -77,6 +82,14 @@ def decode_query(wire: bytes) -> Query:
     edns, wrong = _records(wire, at, answers + authorities, additionals)
     question, key = wire[HEADER_BYTES:at], wire[HEADER_BYTES:end].lower()
     return Query(id_, flags, question, key, type_, cls, edns, wrong)
+
+
+def _for_a_cookie(wire: bytes, id_: int, flags: int, before: int, additionals: int) -> Query:
+    """Return a query without a question, which may ask for a server cookie (RFC 7873 5.4)."""
+    edns, wrong = _records(wire, HEADER_BYTES, before, additionals)
+    if edns is None or edns.cookie is None or wrong is not None:
+        raise WireError("0 questions", FORMERR)
+    return Query(id_, flags, b"", b"", 0, 0, edns)
 
 
 def _name_end(wire: bytes, at: int) -> int:

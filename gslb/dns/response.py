@@ -39,7 +39,8 @@ class Response:
     """What is said to one query, and for how wide a network of clients it holds.
 
     `needed` counts the leading parts of `additional` that must fit, or TC be set (RFC 9471).
-    `error` is an Extended DNS Error's code and text.  `service` and `way` say, for counters
+    `error` is an Extended DNS Error's code and text.  `truncated` sets TC although all fits.
+    `service` and `way` say, for counters
     and explanations, which service answered first and how, and `aliases` which names led to
     it; they leave no trace on the wire.
     """
@@ -54,6 +55,7 @@ class Response:
     needed: int = 0
     scope: int = 0
     error: tuple[int, bytes] | None = None
+    truncated: bool = False
     service: str | None = None
     way: str = ""
     aliases: Sequence[bytes] = ()
@@ -66,21 +68,25 @@ def encode(
     node: bytes,
     size_max: int = UDP_MAX,
     keepalive_s: float | None = None,
+    cookie: bytes = b"",
 ) -> bytes:
     """Return the octets of *response* to *query*, fitted to the asker's size or with TC set.
 
     *size_max* is the transport's own limit; over TCP the asker's does not count.  *node*
     answers NSID.  *keepalive_s* is the idle time-out to tell a TCP client that asks for it.
+    *cookie* is the option that answers the query's cookie, ready to be sent.
     """
-    asked, subnet, reserved = query.edns, b"", 0
+    asked, kept, reserved = query.edns, b"", 0
     if size_max != TCP_MAX:
         size_max = min(size_max, PLAIN_MAX if asked is None else asked.payload)
     if asked is not None:
-        subnet = _subnet(asked, response)
-        reserved = edns.OPT_BYTES + len(subnet)
+        kept = _subnet(asked, response) + cookie
+        reserved = edns.OPT_BYTES + len(kept)
     flags = QR | (query.flags & (OPCODE_MASK | RD)) | (response.rcode & 0xF)
     if response.authoritative:
         flags |= AA
+    if response.truncated:
+        flags |= TC
     out = _Writer(query, response, size_max - reserved)
     answers, authorities, additionals = out.write(response.answer), None, 0
     if answers is not None:
@@ -99,10 +105,11 @@ def encode(
     if asked is not None:
         room = size_max - HEADER_BYTES - len(out.octets) - reserved
         others, all_said = _others(asked, response, node, keepalive_s, room)
-        opt = edns.encode_opt(UDP_MAX, response.rcode, do=asked.do, options=subnet + others)
+        opt = edns.encode_opt(UDP_MAX, response.rcode, do=asked.do, options=kept + others)
         flags |= 0 if all_said else TC
         additionals += 1
-    header = HEADER.pack(query.id, flags, 1, answers, authorities, additionals)
+    questions = 1 if query.question else 0
+    header = HEADER.pack(query.id, flags, questions, answers, authorities, additionals)
     return header + out.octets + opt
 
 
@@ -149,7 +156,7 @@ class _Writer:
 
 
 def _subnet(asked: edns.Edns, response: Response) -> bytes:
-    """Return the one option that is never left out: the answer to a client subnet."""
+    """Return the answer to a client subnet: with a cookie's the one never left out for size."""
     if asked.subnet is None:
         return b""
     return edns.encode_subnet(asked.subnet, response.scope if asked.subnet.source else 0)

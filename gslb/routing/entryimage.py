@@ -26,6 +26,7 @@ from gslb.model import Network
 from gslb.routing.answer import character_string
 from gslb.routing.choice import Choice
 from gslb.routing.climb import Way
+from gslb.routing.geo import MapKey
 from gslb.routing.respond import NSID_BYTES_MAX
 from gslb.routing.snapshot import Entry, Plan, map_keys
 
@@ -41,7 +42,7 @@ _CHOICE = Struct("=IIdIII")
 _NETWORK = Struct("=BB")
 
 
-def encode_entry(entry: Entry, numbers: Mapping[object, int]) -> bytes:
+def encode_entry(entry: Entry, numbers: Mapping[MapKey, int]) -> bytes:
     """Return the choices of a service as an image; *numbers* are those of the plan's geo maps."""
     service, text = entry.service, entry.service.text.encode()
     sticky = service.sticky

@@ -3,21 +3,17 @@
 //! The same walk as `gslb.routing.answer`, link by link.  It decides nothing that is not in the
 //! images: which members live, in what order and with what shares has been settled before.
 
-use arrayvec::ArrayVec;
-
-use crate::choice::{Scratch as Picks, client_key, stir};
-use crate::entry::{Choice, Family};
+use crate::choice::{client_key, stir};
+use crate::entry::Family;
 use crate::message::{
     CH, FORMERR, IN, NOERROR, NOTIMP, NXDOMAIN, Query, REFUSED, SERVFAIL, YXDOMAIN,
 };
-use crate::name::{self, NAME_MAX};
+use crate::name;
+use crate::said::{
+    Address, From, LINKS_MAX, MAPPED_START, Made, Owner, Part, Records, Response, Scratch,
+};
 use crate::snapshot::{Served, Snapshot};
 use crate::zone::{Found, How, RRset, Rdata, Zone, types};
-
-/// CNAMEs and DNAMEs followed inside a zone.
-pub const LINKS_MAX: usize = 8;
-/// What one walk says at most: a DNAME and a CNAME for each link, and what it ends with.
-const PARTS_MAX: usize = 2 * LINKS_MAX + 4;
 
 const NOT_AUTHORITATIVE: (u16, &[u8]) = (20, b"not a zone of this server");
 const INVALID_DATA: (u16, &[u8]) = (24, b"the zone's files are broken; see the server's status");
@@ -32,28 +28,6 @@ const MAILA: u16 = 254;
 
 const NAMES_OF_THE_NODE: [&[u8]; 2] = [b"\x02id\x06server\x00", b"\x08hostname\x04bind\x00"];
 const NAMES_OF_THE_PROGRAM: [&[u8]; 2] = [b"\x07version\x06server\x00", b"\x07version\x04bind\x00"];
-
-const MAPPED_PREFIX: u128 = 0xFFFF;
-const MAPPED_START: u128 = MAPPED_PREFIX << 32;
-
-/// An address as it is looked up: IP version and number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Address {
-    /// 4 or 6.
-    pub version: u8,
-    /// The address as a number.
-    pub number: u128,
-}
-
-impl Address {
-    /// An IPv6 address, or the IPv4 one that it stands for.
-    pub fn of_ipv6(number: u128) -> Address {
-        if number >> 32 == MAPPED_PREFIX {
-            return Address { version: 4, number: number & 0xFFFF_FFFF };
-        }
-        Address { version: 6, number }
-    }
-}
 
 /// Who counts as the client, and how much longer the scope is on the wire.
 struct Asked {
@@ -78,170 +52,6 @@ impl Asked {
     }
 }
 
-/// What is handed in beside a message.
-#[derive(Clone, Copy)]
-pub struct From {
-    /// Where the message came from.
-    pub sender: Address,
-    /// What picks.
-    pub draw: u64,
-    /// Seconds since 1970.
-    pub now_s: f64,
-    /// The transport's own limit.
-    pub size_max: usize,
-}
-
-/// A name made while answering.
-#[derive(Clone, Copy)]
-pub struct Made {
-    octets: [u8; NAME_MAX],
-    length: usize,
-}
-
-impl Made {
-    const EMPTY: Made = Made { octets: [0; NAME_MAX], length: 0 };
-
-    fn set(&mut self, parts: &[&[u8]]) -> Option<()> {
-        self.length = 0;
-        for part in parts {
-            let end = self.length + part.len();
-            self.octets.get_mut(self.length..end)?.copy_from_slice(part);
-            self.length = end;
-        }
-        Some(())
-    }
-
-    /// The name.
-    pub fn get(&self) -> &[u8] {
-        &self.octets[..self.length]
-    }
-}
-
-/// Memory that answering needs, kept from one query to the next.
-pub struct Scratch {
-    /// What was picked.
-    pub picks: Picks,
-    /// The names walked through, in lower case: the one asked for, and each that it led to.
-    names: [Made; LINKS_MAX + 2],
-    /// The targets of synthesized CNAMEs, in the case that they are answered in.
-    targets: [Made; LINKS_MAX + 1],
-}
-
-impl Default for Scratch {
-    fn default() -> Self {
-        Scratch {
-            picks: Picks::default(),
-            names: [Made::EMPTY; LINKS_MAX + 2],
-            targets: [Made::EMPTY; LINKS_MAX + 1],
-        }
-    }
-}
-
-impl Scratch {
-    /// A name that the walk went through.
-    pub fn name(&self, number: u8) -> &[u8] {
-        self.names[number as usize].get()
-    }
-
-    /// The target of a synthesized CNAME.
-    pub fn target(&self, number: u8) -> &[u8] {
-        self.targets[number as usize].get()
-    }
-}
-
-/// Whose records a part holds.
-#[derive(Clone, Copy)]
-pub enum Owner<'s> {
-    /// The name that was asked for.
-    Asked,
-    /// A name that the walk went through, by its number.
-    Walked(u8),
-    /// A name in an image.
-    Named(&'s [u8]),
-}
-
-/// The records of a part.
-#[derive(Clone, Copy)]
-pub enum Records<'s> {
-    /// All of an rrset.
-    Set(RRset<'s>),
-    /// What was picked from the response's choice.
-    Picked,
-    /// One record that has no hole.
-    One(&'s [u8]),
-    /// A synthesized CNAME, by its target's number.
-    Alias(u8),
-}
-
-/// One rrset of a section.
-#[derive(Clone, Copy)]
-pub struct Part<'s> {
-    /// Whose records these are.
-    pub owner: Owner<'s>,
-    /// Their RR type.
-    pub type_: u16,
-    /// Their TTL in seconds.
-    pub ttl_s: u32,
-    /// The records.
-    pub records: Records<'s>,
-}
-
-/// What is said to one query, and for how wide a network of clients it holds.
-pub struct Response<'s> {
-    /// The response code.
-    pub rcode: u16,
-    /// Whether AA is set.
-    pub authoritative: bool,
-    /// How long the name of the zone is that the question ends in.
-    pub apex: &'s [u8],
-    /// The class of the records.
-    pub class: u16,
-    /// The parts of the answer section.
-    pub answer: ArrayVec<Part<'s>, PARTS_MAX>,
-    /// What the part of picked records is picked from; there is no more than one such.
-    pub choice: Option<Choice<'s>>,
-    /// The SOA of a negative answer, or the name servers of a referral.
-    pub authority: Option<Part<'s>>,
-    /// The cut whose glue is the additional section.
-    pub referral: Option<Found<'s>>,
-    /// The prefix length for which this holds.
-    pub scope: u8,
-    /// An Extended DNS Error.
-    pub error: Option<(u16, &'s [u8])>,
-    /// The service that answered first, and by which way.
-    pub service: Option<(&'s Served, u8)>,
-}
-
-impl Default for Response<'_> {
-    fn default() -> Self {
-        Response {
-            rcode: NOERROR,
-            authoritative: false,
-            apex: name::ROOT,
-            class: IN,
-            answer: ArrayVec::new(),
-            choice: None,
-            authority: None,
-            referral: None,
-            scope: 0,
-            error: None,
-            service: None,
-        }
-    }
-}
-
-impl<'s> Response<'s> {
-    fn refuse(&mut self, rcode: u16, error: Option<(u16, &'static [u8])>) -> Told {
-        *self = Response { rcode, error, ..Response::default() };
-        Told::Said
-    }
-
-    fn say(&mut self, part: Part<'s>) {
-        // A walk says no more than there is room for; an image that makes it try is cut short.
-        let _ = self.answer.try_push(part);
-    }
-}
-
 /// Who is to answer.
 pub enum Told {
     /// This engine: what is said has been put down.
@@ -259,19 +69,19 @@ pub fn answer<'s>(
     said: &mut Response<'s>,
 ) -> Told {
     if let Some(wrong) = query.wrong {
-        return said.refuse(wrong, None);
+        return refuse(said, wrong, None);
     }
     match query.type_ {
         _ if query.class == CH => return chaos(snapshot, query, from.sender, said),
-        _ if query.class != IN => return said.refuse(REFUSED, None),
-        types::AXFR | types::IXFR => return said.refuse(REFUSED, None),
-        types::OPT => return said.refuse(FORMERR, None),
-        TKEY | TSIG | MAILA | MAILB => return said.refuse(NOTIMP, None),
+        _ if query.class != IN => return refuse(said, REFUSED, None),
+        types::AXFR | types::IXFR => return refuse(said, REFUSED, None),
+        types::OPT => return refuse(said, FORMERR, None),
+        TKEY | TSIG | MAILA | MAILB => return refuse(said, NOTIMP, None),
         _ => {}
     }
     let zone = match zone_for(snapshot, query) {
-        None => return said.refuse(REFUSED, Some(NOT_AUTHORITATIVE)),
-        Some(None) => return said.refuse(SERVFAIL, Some(INVALID_DATA)),
+        None => return refuse(said, REFUSED, Some(NOT_AUTHORITATIVE)),
+        Some(None) => return refuse(said, SERVFAIL, Some(INVALID_DATA)),
         Some(Some(zone)) => zone,
     };
     said.apex = zone.apex();
@@ -281,8 +91,13 @@ pub fn answer<'s>(
     // Nothing stops a walk short but an image that contradicts itself.
     match walk.go() {
         Some(()) => Told::Said,
-        None => said.refuse(SERVFAIL, None),
+        None => refuse(said, SERVFAIL, None),
     }
+}
+
+fn refuse<'s>(said: &mut Response<'s>, rcode: u16, error: Option<(u16, &'s [u8])>) -> Told {
+    *said = Response { rcode, error, ..Response::default() };
+    Told::Said
 }
 
 /// The zone to answer from, None if it is broken; a DS is the parent's (RFC 4035 3.1.4.1).
@@ -460,7 +275,7 @@ impl<'s> Walk<'s, '_> {
             None => next.set(&[rdata.octets])?,
             Some(hole) => next.set(&[rdata.octets.get(..hole)?, apex])?,
         }
-        next.octets[..next.length].make_ascii_lowercase();
+        next.lower();
         Some(Then::Follow)
     }
 
@@ -563,7 +378,7 @@ fn chaos<'s>(
     } else if is_text && facts.explain_to.iter().any(|net| net.holds(sender)) {
         return Told::Explain;
     } else {
-        return said.refuse(REFUSED, None);
+        return refuse(said, REFUSED, None);
     };
     (said.authoritative, said.class) = (true, CH);
     let (owner, records) = (Owner::Asked, Records::One(text));

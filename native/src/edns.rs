@@ -76,8 +76,10 @@ fn decode_options<'q>(mut edns: Edns<'q>, mut rest: &'q [u8]) -> Option<Edns<'q>
             CLIENT_SUBNET => edns.subnet = Some(decode_subnet(octets)?),
             NSID => edns.nsid = true,
             TCP_KEEPALIVE => edns.keepalive = true,
+            // All but the first are ignored (RFC 7873 5).
+            COOKIE if edns.cookie.is_some() => {}
             COOKIE if !matches!(octets.len(), 8 | 16..=40) => return None,
-            COOKIE => edns.cookie = edns.cookie.or(Some(octets)),
+            COOKIE => edns.cookie = Some(octets),
             _ => {}
         }
     }
@@ -114,6 +116,12 @@ pub fn write_subnet(out: &mut impl Extend<u8>, subnet: &ClientSubnet, scope: u8)
     out.extend(subnet.family.to_be_bytes());
     out.extend([subnet.source, scope]);
     out.extend(subnet.octets.iter().copied());
+}
+
+/// Write the option with a client's and a server's cookie (RFC 7873 4).
+pub fn write_cookie(out: &mut impl Extend<u8>, octets: &[u8]) {
+    write_head(out, COOKIE, octets.len());
+    out.extend(octets.iter().copied());
 }
 
 /// Write the option that names this node (RFC 5001).

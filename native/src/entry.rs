@@ -162,7 +162,8 @@ fn check_choice(rest: &mut Octets) -> Option<()> {
             return None;
         }
     }
-    (rdatas.rest().is_empty() && (choice.way as usize) < WAYS && choice.answers > 0).then_some(())
+    let draws = choice.answers > 0 || choice.is_empty();
+    (rdatas.rest().is_empty() && (choice.way as usize) < WAYS && draws).then_some(())
 }
 
 #[inline]

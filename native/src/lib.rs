@@ -9,6 +9,7 @@
 
 pub mod answer;
 pub mod choice;
+pub mod cookie;
 pub mod edns;
 pub mod entry;
 pub mod geo;
@@ -17,8 +18,10 @@ pub mod master;
 pub mod memory;
 pub mod message;
 pub mod name;
+pub mod rate;
 pub mod respond;
 pub mod response;
+pub mod said;
 pub mod server;
 pub mod snapshot;
 pub mod socket;

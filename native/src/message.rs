@@ -47,9 +47,13 @@ pub const YXDOMAIN: u16 = 6;
 /// The version of EDNS is not known (RFC 6891).
 pub const BADVERS: u16 = 16;
 
+/// The server cookie is not one of ours (RFC 7873).
+pub const BADCOOKIE: u16 = 23;
+
 /// One query: its header's id and flags, its question as asked, and its EDNS.
 ///
-/// `wrong` is the rcode to refuse it with, if any.  The name is in lower case in `key`.
+/// `wrong` is the rcode to refuse it with, if any.  The name is in lower case in `key`.  Without a
+/// question it asks for a server cookie alone.
 pub struct Query<'q> {
     /// The id to repeat.
     pub id: u16,
@@ -98,14 +102,16 @@ pub fn decode_query(wire: &[u8]) -> Result<Query<'_>, WireError> {
         NOTIFY | UPDATE => return Err(WireError(Some(REFUSED))),
         _ => return Err(WireError(Some(NOTIMP))),
     }
-    if field(4) != 1 {
-        return Err(WireError(Some(FORMERR)));
+    let (before, additionals) = (field(6) as u32 + field(8) as u32, field(10) as u32);
+    match field(4) {
+        0 => return for_a_cookie(wire, before, additionals),
+        1 => {}
+        _ => return Err(WireError(Some(FORMERR))),
     }
     let end = question_name_end(wire).ok_or(WireError(Some(FORMERR)))?;
     let at = end + QUESTION_BYTES;
     let question = wire.get(HEADER_BYTES..at).ok_or(WireError(Some(FORMERR)))?;
-    let before = field(6) as u32 + field(8) as u32;
-    let (edns, wrong) = records(wire, at, before, field(10) as u32);
+    let (edns, wrong) = records(wire, at, before, additionals);
     let mut key = [0; NAME_MAX];
     let key_bytes = end - HEADER_BYTES;
     key[..key_bytes].copy_from_slice(&wire[HEADER_BYTES..end]);
@@ -121,6 +127,17 @@ pub fn decode_query(wire: &[u8]) -> Result<Query<'_>, WireError> {
         edns,
         wrong,
     })
+}
+
+/// A query without a question, which may ask for a server cookie (RFC 7873 5.4).
+fn for_a_cookie(wire: &[u8], before: u32, additionals: u32) -> Result<Query<'_>, WireError> {
+    let (edns, wrong) = records(wire, HEADER_BYTES, before, additionals);
+    if wrong.is_some() || edns.is_none_or(|edns| edns.cookie.is_none()) {
+        return Err(WireError(Some(FORMERR)));
+    }
+    let (id, flags) = (be16(wire, 0).unwrap_or(0), be16(wire, 2).unwrap_or(0));
+    let (key, key_bytes) = ([0; NAME_MAX], 0);
+    Ok(Query { id, flags, question: &[], key, key_bytes, type_: 0, class: 0, edns, wrong: None })
 }
 
 /// Where the question's name ends; before it there is nothing a pointer could mean.

@@ -3,11 +3,11 @@
 //! The same as `gslb.dns.response`: every owner and compressed name ends in the zone's apex, which
 //! the question ends in too, so each is some labels and one pointer, and nothing is searched.
 
-use crate::answer::{Owner, Part, Records, Response, Scratch};
 use crate::edns::{self, Edns, OPT_BYTES};
 use crate::entry::Choice;
 use crate::message::{HEADER_BYTES, Query, flags};
 use crate::name;
+use crate::said::{Owner, Part, Records, Response, Scratch};
 use crate::zone::Rdata;
 
 /// Flag Day 2020: what fits everywhere without fragments.
@@ -24,6 +24,8 @@ const AT_QUESTION: [u8; 2] = [0xC0, HEADER_BYTES as u8];
 pub struct Extras<'x> {
     /// What answers NSID.
     pub nsid: &'x [u8],
+    /// What answers a cookie; empty where that is not to be answered.
+    pub cookie: &'x [u8],
     /// The transport's limit on a message.
     pub size_max: usize,
 }
@@ -42,13 +44,16 @@ pub fn encode(
         size_max = size_max.min(asked.map_or(PLAIN_MAX, |edns| edns.payload as usize));
     }
     let subnet = asked.and_then(|edns| edns.subnet.as_ref());
-    let kept = subnet.map_or(0, |subnet| 8 + subnet.octets.len());
+    // These two are never left out for size.
+    let cookie = if extras.cookie.is_empty() { 0 } else { 4 + extras.cookie.len() };
+    let kept = cookie + subnet.map_or(0, |subnet| 8 + subnet.octets.len());
     let reserved = if asked.is_some() { OPT_BYTES + kept } else { 0 };
     let mut bits = flags::QR
         | (query.flags & (flags::OPCODE | flags::RD))
         | (response.rcode & 0xF)
-        | if response.authoritative { flags::AA } else { 0 };
-    let mut counts = [1u16, 0, 0, 0];
+        | if response.authoritative { flags::AA } else { 0 }
+        | if response.truncated { flags::TC } else { 0 };
+    let mut counts = [u16::from(!query.question.is_empty()), 0, 0, 0];
     out.clear();
     out.extend_from_slice(&[0; HEADER_BYTES]);
     out.extend_from_slice(query.question);
@@ -93,6 +98,9 @@ fn write_opt(
     out.extend_from_slice(&edns::opt_head(UDP_MAX as u16, response.rcode, asked.dnssec_ok, 0));
     if let Some(subnet) = &asked.subnet {
         edns::write_subnet(out, subnet, if subnet.source > 0 { response.scope } else { 0 });
+    }
+    if !extras.cookie.is_empty() {
+        edns::write_cookie(out, extras.cookie);
     }
     let (mut left, mut all_said) = (room, true);
     if let Some((code, text)) = response.error {

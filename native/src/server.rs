@@ -16,16 +16,16 @@ use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle, sleep};
 use std::time::Duration;
 
-use arc_swap::{ArcSwapOption, Cache};
+use arc_swap::{ArcSwap, ArcSwapOption, Cache};
 
-use crate::answer::{From, Scratch};
 use crate::choice::stir;
 use crate::message::SERVFAIL;
-use crate::respond::{Reply, respond};
+use crate::respond::{Guard, Reply, respond};
 use crate::response::{UDP_MAX, encode_error};
+use crate::said::{From, Scratch};
 use crate::snapshot::Snapshot;
 use crate::socket::{Back, Batch, Bell, Socket, chance, monotonic_s};
-use crate::tally::{QueryCounts, bump};
+use crate::tally::{LimitCounts, QueryCounts, bump};
 
 /// Queries that may wait for an engine that can explain.
 pub const HANDED_MAX: usize = 256;
@@ -45,6 +45,7 @@ pub struct Handed {
 /// What all threads share.
 pub struct Shared {
     snapshot: ArcSwapOption<Snapshot>,
+    guard: ArcSwap<Guard>,
     replaced: Mutex<Vec<Arc<Snapshot>>>,
     stopping: AtomicBool,
     clock_offset_s: f64,
@@ -57,6 +58,8 @@ pub struct Shared {
 pub struct Counts {
     /// Queries by type and response code.
     pub queries: QueryCounts,
+    /// Answers above their rate.
+    pub limited: LimitCounts,
     /// Datagrams that were not answered: no queries, or unsendable.
     pub dropped: AtomicU64,
     /// Queries that were handed on.
@@ -83,6 +86,7 @@ impl Server {
         let (handing, handed) = sync_channel(HANDED_MAX);
         let shared = Shared {
             snapshot: ArcSwapOption::empty(),
+            guard: ArcSwap::default(),
             replaced: Mutex::default(),
             stopping: AtomicBool::new(false),
             clock_offset_s,
@@ -158,6 +162,11 @@ impl Server {
         true
     }
 
+    /// Guard answers in another way from the next round on.
+    pub fn guard(&self, guard: Arc<Guard>) {
+        self.shared.guard.store(guard);
+    }
+
     /// Take a query that was handed on, if there is one.
     pub fn take(&self) -> Option<Handed> {
         self.handed.lock().ok()?.try_recv().ok()
@@ -206,6 +215,7 @@ impl Thread {
     fn run(mut self) {
         let shared = self.shared.clone();
         let mut current = Cache::new(&shared.snapshot);
+        let mut guard = Cache::new(&shared.guard);
         let mut batch = Batch::default();
         loop {
             let got = match batch.receive(&self.socket) {
@@ -220,9 +230,10 @@ impl Thread {
                 return;
             }
             let now_s = shared.clock_offset_s + monotonic_s();
+            let guard = guard.load();
             if let Some(snapshot) = current.load() {
                 for at in 0..got {
-                    self.answer(snapshot, &mut batch, at, now_s);
+                    self.answer(snapshot, guard, &mut batch, at, now_s);
                 }
                 let unsent = batch.send(&self.socket, got);
                 (0..unsent).for_each(|_| bump(&self.counts.dropped));
@@ -231,10 +242,17 @@ impl Thread {
     }
 
     /// Answer one datagram of a round; one that makes us fail costs itself alone.
-    fn answer(&mut self, snapshot: &Snapshot, batch: &mut Batch, at: usize, now_s: f64) {
+    fn answer(
+        &mut self,
+        snapshot: &Snapshot,
+        guard: &Guard,
+        batch: &mut Batch,
+        at: usize,
+        now_s: f64,
+    ) {
         let (wire, back, out) = batch.at(at);
-        let outcome =
-            catch_unwind(AssertUnwindSafe(|| self.reply(snapshot, wire, back, now_s, out)));
+        let reply = || self.reply(snapshot, guard, wire, back, now_s, out);
+        let outcome = catch_unwind(AssertUnwindSafe(reply));
         if outcome.is_err() {
             bump(&self.counts.errors);
             encode_error(wire, SERVFAIL, out);
@@ -245,6 +263,7 @@ impl Thread {
     fn reply(
         &mut self,
         snapshot: &Snapshot,
+        guard: &Guard,
         wire: &[u8],
         back: &Back,
         now_s: f64,
@@ -254,11 +273,15 @@ impl Thread {
         self.chance = self.chance.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let draw = stir(self.chance);
         let from = From { sender: back.sender(), draw, now_s, size_max: UDP_MAX };
-        match respond(snapshot, wire, &from, &mut self.scratch, out) {
-            Reply::Silence => bump(&self.counts.dropped),
+        match respond(snapshot, guard, wire, &from, &mut self.scratch, out) {
+            Reply::Silence(None) => bump(&self.counts.dropped),
+            Reply::Silence(Some(kind)) => self.counts.limited.add(kind, false),
             Reply::Elsewhere => self.hand(wire, back),
-            Reply::Said { type_, rcode, service } => {
+            Reply::Said { type_, rcode, service, slipped } => {
                 self.counts.queries.add(type_, rcode);
+                if let Some(kind) = slipped {
+                    self.counts.limited.add(kind, true);
+                }
                 if let Some((served, way)) = service {
                     served.tally.add(self.number, way);
                 }

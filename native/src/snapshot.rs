@@ -8,11 +8,11 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
-use crate::answer::Address;
 use crate::entry::Entry;
 use crate::geo::GeoMap;
 use crate::image::{Image, Kind, Octets, Refused};
 use crate::name;
+use crate::said::Address;
 use crate::tally::Tally;
 use crate::zone::Zone;
 

@@ -11,7 +11,7 @@ use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use crate::answer::Address;
+use crate::said::Address;
 
 /// Datagrams that are read and answered in one round.
 pub const BATCH: usize = 64;

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::entry::WAYS;
+use crate::rate::{KINDS, Kind};
 
 /// The most threads that answer.
 pub const THREADS_MAX: usize = 64;
@@ -41,7 +42,7 @@ impl Tally {
 /// Types that are counted by themselves; the others are one, or asking would fill memory.
 pub const TYPES: [u16; 17] = [1, 2, 5, 6, 12, 15, 16, 28, 33, 43, 48, 64, 65, 251, 252, 255, 257];
 /// Response codes that are answered; those above are one.
-pub const RCODES: usize = 17;
+pub const RCODES: usize = 24;
 
 /// One thread's counts of queries, by type and response code.
 pub struct QueryCounts([[AtomicU64; RCODES]; TYPES.len() + 1]);
@@ -68,6 +69,27 @@ impl QueryCounts {
                 (type_, rcode as u16, count.load(Relaxed))
             };
             counts.iter().enumerate().map(told).filter(|told| told.2 > 0)
+        })
+    }
+}
+
+/// One thread's counts of answers above their rate: those that slipped, and those dropped.
+#[derive(Default)]
+pub struct LimitCounts([[AtomicU64; 2]; KINDS]);
+
+impl LimitCounts {
+    /// Count one answer; only one thread may.
+    #[inline]
+    pub fn add(&self, kind: Kind, slipped: bool) {
+        bump(&self.0[kind as usize][usize::from(!slipped)]);
+    }
+
+    /// The counts that are not 0: number of the kind, whether it slipped, count.
+    pub fn told(&self) -> impl Iterator<Item = (usize, bool, u64)> {
+        self.0.iter().enumerate().flat_map(|(kind, counts)| {
+            let told =
+                [(kind, true, counts[0].load(Relaxed)), (kind, false, counts[1].load(Relaxed))];
+            told.into_iter().filter(|told| told.2 > 0)
         })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::values::Snapshot;
+use super::values::{Guard, Snapshot};
 use super::wrong;
 use crate::server::{self, Server};
 use crate::tally::THREADS_MAX;
@@ -57,6 +57,18 @@ impl Engine {
         let snapshot = snapshot.0.clone();
         // Without the interpreter: old snapshots are freed here, which can take a while.
         py.detach(|| Ok(self.server()?.publish(snapshot)))
+    }
+
+    /// Guard answers in another way from the next datagrams on.
+    fn guard(&self, guard: &Guard) -> PyResult<()> {
+        self.server()?.guard(guard.0.clone());
+        Ok(())
+    }
+
+    /// The counts of answers above their rate that are not 0: kind, whether it slipped, count.
+    fn limited(&self) -> PyResult<Vec<(usize, bool, u64)>> {
+        let server = self.server()?;
+        Ok(server.counts().iter().flat_map(|counts| counts.limited.told()).collect())
     }
 
     /// The descriptor that is readable when queries wait to be taken.

@@ -12,7 +12,7 @@ mod _native {
     #[pymodule_export]
     use super::engine::{Engine, Handed};
     #[pymodule_export]
-    use super::values::{GeoMap, Plan, Snapshot, Tallies};
+    use super::values::{GeoMap, Guard, Plan, Snapshot, Tallies};
     #[pymodule_export]
     use super::zone::{Zone, give_back, read_zone};
 }

@@ -1,6 +1,7 @@
 //! The values that are served, made from images: geo maps, plans and snapshots.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use pyo3::prelude::*;
@@ -8,10 +9,12 @@ use pyo3::types::PyBytes;
 
 use super::wrong;
 use super::zone::Zone;
-use crate::answer::{Address, From, Scratch};
+use crate::cookie::SECRET_BYTES;
 use crate::entry::{self, Entry};
 use crate::image::Image;
-use crate::respond::{Reply, respond};
+use crate::rate::{self, Limiter};
+use crate::respond::{self, Reply, respond};
+use crate::said::{Address, From, Scratch};
 use crate::snapshot::{Facts, Served};
 use crate::tally::{THREADS_MAX, Tally};
 use crate::{geo, snapshot};
@@ -92,8 +95,53 @@ impl Plan {
 #[pyclass(frozen)]
 pub struct Snapshot(pub Arc<snapshot::Snapshot>);
 
-/// Octets, type, response code, service, number of the way; or no octets, for silence.
-type Said<'py> = (Option<Bound<'py, PyBytes>>, u16, Option<u16>, Option<String>, usize);
+/// What stands between us and those who forge addresses.
+#[pyclass(frozen)]
+pub struct Guard(pub Arc<respond::Guard>);
+
+#[pymethods]
+impl Guard {
+    #[new]
+    #[pyo3(signature = (secrets, rule=None, key=0))]
+    fn new(secrets: Vec<[u8; SECRET_BYTES]>, rule: Option<Rule>, key: u64) -> Guard {
+        let limiter = rule.map(|rule| Arc::new(Limiter::new(&rule.0, key)));
+        Guard(Arc::new(respond::Guard { secrets, limiter }))
+    }
+
+    /// The same buckets with other secrets.
+    fn with_secrets(&self, secrets: Vec<[u8; SECRET_BYTES]>) -> Guard {
+        Guard(Arc::new(respond::Guard { secrets, limiter: self.0.limiter.clone() }))
+    }
+}
+
+/// A rule of rate limiting, read from the attributes of a `gslb.model.RateLimit`.
+struct Rule(rate::Rule);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Rule {
+    type Error = PyErr;
+
+    fn extract(rule: Borrowed<'a, 'py, PyAny>) -> PyResult<Rule> {
+        let exempt = rule.getattr("exempt")?.try_iter()?.map(|network| {
+            let network = network?;
+            let address: IpAddr = network.getattr("network_address")?.extract()?;
+            Ok((address, network.getattr("prefixlen")?.extract()?))
+        });
+        Ok(Rule(rate::Rule {
+            per_second: rule.getattr("per_second")?.extract()?,
+            burst: rule.getattr("burst")?.extract()?,
+            slip: rule.getattr("slip")?.extract()?,
+            ipv4: rule.getattr("ipv4")?.extract()?,
+            ipv6: rule.getattr("ipv6")?.extract()?,
+            table: rule.getattr("table")?.extract()?,
+            exempt: exempt.collect::<PyResult<_>>()?,
+        }))
+    }
+}
+
+/// Octets (None: silence), type, response code, service, number of the way, and of an answer
+/// above its rate its kind and whether it slipped through.
+type Said<'py> =
+    (Option<Bound<'py, PyBytes>>, u16, Option<u16>, Option<String>, usize, Option<(usize, bool)>);
 
 #[pymethods]
 impl Snapshot {
@@ -122,6 +170,8 @@ impl Snapshot {
     }
 
     /// Answer one message; None is for those that another engine must answer.
+    #[pyo3(signature = (wire, sender, draw, now_s, size_max, guard=None))]
+    #[expect(clippy::too_many_arguments)] // all that an answer depends on
     fn respond<'py>(
         &self,
         py: Python<'py>,
@@ -130,18 +180,25 @@ impl Snapshot {
         draw: u64,
         now_s: f64,
         size_max: usize,
+        guard: Option<&Guard>,
     ) -> PyResult<Option<Said<'py>>> {
         let from = From { sender: address(sender)?, draw, now_s, size_max };
         let (mut scratch, mut out) = (Scratch::default(), Vec::new());
-        Ok(match respond(&self.0, wire, &from, &mut scratch, &mut out) {
+        let open = respond::Guard::default();
+        let guard = guard.map_or(&open, |guard| &guard.0);
+        Ok(match respond(&self.0, guard, wire, &from, &mut scratch, &mut out) {
             Reply::Elsewhere => None,
-            Reply::Silence => Some((None, 0, None, None, 0)),
-            Reply::Said { type_, rcode, service } => {
+            Reply::Silence(limited) => {
+                let limited = limited.map(|kind| (kind as usize, false));
+                Some((None, 0, None, None, 0, limited))
+            }
+            Reply::Said { type_, rcode, service, slipped } => {
                 let (text, way) = match service {
                     Some((served, way)) => (Some(served.entry.text().to_owned()), way as usize),
                     None => (None, entry::WAYS),
                 };
-                Some((Some(PyBytes::new(py, &out)), type_, Some(rcode), text, way))
+                let limited = slipped.map(|kind| (kind as usize, true));
+                Some((Some(PyBytes::new(py, &out)), type_, Some(rcode), text, way, limited))
             }
         })
     }
