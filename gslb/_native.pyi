@@ -4,6 +4,7 @@ What is given and taken is octets, numbers and these values, all of them frozen.
 is torn, of another kind, or contradicts itself is refused with ValueError.
 """
 
+from collections.abc import Callable
 from typing import final
 
 from gslb.model import RateLimit
@@ -13,7 +14,35 @@ class Zone:
     """A zone, from the image of `gslb.dns.zoneimage`."""
 
     def __new__(cls, image: bytes) -> Zone: ...
+    def node(self, name: bytes) -> bytes | None:
+        """Return what stands at a lower-case name, for `decode_node`; None where no node is."""
+
+    def names(self) -> list[bytes]:
+        """Return the names of all nodes, in no order."""
+
     def __len__(self) -> int: ...
+    def __eq__(self, other: object) -> bool: ...
+
+def read_zone(
+    text: bytes,
+    apex: bytes,
+    services: list[bytes],
+    records_max: int,
+    ask: Callable[[bytes, bytes, bytes], tuple[int, bytes] | None],
+) -> Zone | int:
+    """Return the zone *apex* that a master file's *text* describes, with its *services*.
+
+    Names are in lower-case wire form.  What is declined is the line of the entry at which
+    reading stopped, or 0 where the zone as a whole is: a mistake, something doubtful or rare, or
+    more than *records_max* records.  Nothing is said of it here.  Other threads run meanwhile.
+
+    Data that needs a second look is asked for: *ask* gets the type's mnemonic, the data as text
+    and the origin, and returns the type and the rdata in wire form, which must be canonical,
+    or None to decline.  What it raises is raised here.
+    """
+
+def give_back() -> None:
+    """Give memory that was let go of back to the system; after large work, it is a lot."""
 
 @final
 class GeoMap:

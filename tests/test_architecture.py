@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "health": {"errors", "model"},
     "routing": {"errors", "model", "dns", "health"},
     "proxy": {"errors", "model", "health", "routing"},
-    "config": {"errors", "model", "dns"},
+    "config": {"errors", "model", "dns", "_native"},
     "daemons": {"errors", "model", "dns", "health", "routing", "proxy", "config", "_native"},
     "cli": {"errors", "model", "dns", "health", "routing", "proxy", "config", "daemons"},
 }

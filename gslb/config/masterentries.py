@@ -24,6 +24,15 @@ def text_of(path: Path, named_at: Place, bytes_max: int) -> tuple[str, tuple[int
 
     Raises ConfigError: at *named_at* if it cannot be read, in it where it is not text.
     """
+    octets, identity = octets_of(path, named_at, bytes_max)
+    return _decoded(octets, path), identity
+
+
+def octets_of(path: Path, named_at: Place, bytes_max: int) -> tuple[bytes, tuple[int, int]]:
+    """Return what a file holds, and what tells it from all other files.
+
+    Raises ConfigError at *named_at* if it cannot be read.
+    """
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -36,7 +45,7 @@ def text_of(path: Path, named_at: Place, bytes_max: int) -> tuple[str, tuple[int
         why = error.strerror if isinstance(error, OSError) else str(error)
         hint = "give the path of a readable file, relative to the file that names it"
         raise wrong(named_at, f"cannot read {path}: {why}", hint) from None
-    return _decoded(octets, path), (status.st_dev, status.st_ino)
+    return octets, (status.st_dev, status.st_ino)
 
 
 def _decoded(octets: bytes, path: Path) -> str:

@@ -21,6 +21,7 @@ from gslb.config.mastertext import Gathered, Limits, Record, gather
 from gslb.config.masterwords import shown_type
 from gslb.dns import name, records
 from gslb.dns.records import CNAME, DNAME, NS, RRset
+from gslb.dns.zone import Zone
 from gslb.errors import Complaint, ConfigError
 from gslb.model import Family, Service
 
@@ -62,17 +63,17 @@ def read(
     """
     gathered = gather(path, apex, limits, named_at)
     rrsets, places = _rrsets(gathered, apex)
-    zone = zonecheck.Checked(apex, rrsets, places, frozenset(services))
-    complaints = [*gathered.complaints, *zonecheck.errors(zone)]
+    checked = zonecheck.Checked(apex, rrsets, places, frozenset(services))
+    complaints = [*gathered.complaints, *zonecheck.errors(checked)]
     if not gathered.complaints:
-        complaints += zonecheck.missing(zone, str(path))
+        complaints += zonecheck.missing(checked, str(path))
     if complaints:
         raise MasterFileError(_capped(complaints, limits.complaints_max), gathered.files)
     return MasterFile(
         tuple((owner, rrset) for owner, types in rrsets.items() for rrset in types.values()),
         MappingProxyType(places),
         frozenset(gathered.files),
-        _capped(zonecheck.warnings(zone), limits.complaints_max),
+        _capped(zonecheck.warnings(checked), limits.complaints_max),
     )
 
 
@@ -94,6 +95,17 @@ def collisions(
             problem = f"{service.text} {why}, in {file}:{line}"
             found.append(Complaint(*place, problem, hint))
     return found
+
+
+def is_any_hindered(zone: Zone, services: Iterable[Service]) -> bool:
+    """Return whether there is a collision of *services* with the other records of *zone*."""
+    at: dict[bytes, tuple[int, ...]] = {}
+    services = tuple(services)
+    for service in services:
+        for owner in name.ancestors(service.name):
+            if owner not in at and (node := zone.nodes.get(owner)) is not None:
+                at[owner] = tuple(node.rrsets)
+    return any(_hindrances(service, zone.apex, at) for service in services)
 
 
 def _hindrances(

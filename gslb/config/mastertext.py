@@ -202,14 +202,7 @@ class _Run:
         self, here: _Here, type_: int, source: dns.tokenizer.Tokenizer | str
     ) -> dns.rdata.Rdata:
         try:
-            return dns.rdata.from_text(
-                dns.rdataclass.IN,
-                dns.rdatatype.RdataType.make(type_),
-                source,
-                here.origin_name,
-                relativize=False,
-                idna_codec=self.codec,
-            )
+            return _rdata(type_, source, here.origin_name, self.codec)
         except dns.exception.DNSException as error:
             if isinstance(source, dns.tokenizer.Tokenizer):
                 here.line += source.line_number - 1
@@ -303,6 +296,28 @@ class _AsciiOnly(dns.name.IDNACodec):
         if not label.isascii():
             raise ValueError(f"{label!r} is not ASCII; write international names as xn--…")
         return label.encode("ascii")
+
+
+def rdata(type_: int, text: str, origin: bytes) -> dns.rdata.Rdata:
+    """Return the data of a type that *text* says; raises DNSException or ValueError."""
+    tok = dns.tokenizer.Tokenizer(text, idna_codec=_AsciiOnly())
+    return _rdata(type_, tok, _dnspython_name(origin), _AsciiOnly())
+
+
+def _rdata(
+    type_: int,
+    source: dns.tokenizer.Tokenizer | str,
+    origin: dns.name.Name,
+    codec: dns.name.IDNACodec,
+) -> dns.rdata.Rdata:
+    return dns.rdata.from_text(
+        dns.rdataclass.IN,
+        dns.rdatatype.RdataType.make(type_),
+        source,
+        origin,
+        relativize=False,
+        idna_codec=codec,
+    )
 
 
 def _dnspython_name(wire: bytes) -> dns.name.Name:

@@ -19,7 +19,9 @@ RRSET_BYTES_MAX = 64_000
 
 _KEY, _NSEC, _DNSKEY, _NSEC3, _NSEC3PARAM = 25, 47, 48, 50, 51
 _BESIDE_A_CNAME = frozenset({CNAME, RRSIG, _NSEC, _KEY})  # RFC 2181 10.1, RFC 4034 4
-_OF_SIGNING = (RRSIG, _NSEC, _DNSKEY, _NSEC3, _NSEC3PARAM)
+
+# The types that prove something in a signed zone, and nothing without a signer.
+OF_SIGNING = (RRSIG, _NSEC, _DNSKEY, _NSEC3, _NSEC3PARAM)
 _SHOWN_MAX = 3
 
 
@@ -123,7 +125,7 @@ def warnings(checked: Checked) -> Iterator[Complaint]:
     signing = [
         (place, owner, type_)
         for (owner, type_), place in checked.places.items()
-        if type_ in _OF_SIGNING
+        if type_ in OF_SIGNING
     ]
     if signing:
         _place, owner, type_ = min(signing)

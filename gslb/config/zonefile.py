@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from gslb.config import masterfile
+from gslb.config import masterfile, masterquick
 from gslb.config.known import Known
 from gslb.config.masterentries import Place
 from gslb.config.nodes import At, Sheet, shown
@@ -150,7 +150,14 @@ class _Reader:
         self._files.add(path)
         if not apex:
             return None
+        possible = [(s, place) for s, place in services if s.name != apex or not _has_names(s)]
         names = [service.name for service, _ in services]
+        found = masterquick.read(path, apex, names, at.place())
+        if isinstance(found, Zone):
+            if not masterfile.is_any_hindered(found, (service for service, _ in possible)):
+                return None if self._is_wrong() else found
+            found = masterquick.Declined()
+        self._warnings += masterquick.slow(path, found)
         try:
             master = masterfile.read(path, apex, named_at=at.place(), services=names)
         except ConfigError as error:
@@ -159,11 +166,11 @@ class _Reader:
             return None
         self._files |= master.files
         self._warnings += master.warnings
-        possible = [(s, place) for s, place in services if s.name != apex or not _has_names(s)]
         self._top.sheet.complaints.extend(masterfile.collisions(master, apex, possible))
-        if any(sheet.complaints for sheet in (self._top.sheet, *self._measurements.sheets)):
-            return None
-        return build(apex, master.owned, names)
+        return None if self._is_wrong() else build(apex, master.owned, names)
+
+    def _is_wrong(self) -> bool:
+        return any(sheet.complaints for sheet in (self._top.sheet, *self._measurements.sheets))
 
 
 def apex_in(written: str) -> bytes:

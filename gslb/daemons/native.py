@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from secrets import randbits
 
+from gslb.config.masterquick import Nodes
 from gslb.config.settings import Config, Endpoint
 from gslb.daemons.counters import Counted, Counters
 from gslb.daemons.protection import Protection
@@ -86,6 +87,8 @@ class Mirror:
         return _native.Plan(encode_facts(plan, explain_to), zones, maps)
 
     def _zone(self, zone: Zone) -> tuple[Zone, _native.Zone]:
+        if isinstance(zone.nodes, Nodes):
+            return zone, zone.nodes.native
         return self._zones.get(id(zone)) or (zone, _native.Zone(encode_zone(zone)))
 
     def _map(self, key: MapKey, geo_map: GeoMap) -> tuple[GeoMap, _native.GeoMap]:

@@ -150,15 +150,7 @@ class Node:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        config = self.controller.config
-        self.events.announce(
-            "started",
-            node=config.node,
-            dns=", ".join(map(str, self.endpoints)),
-            admin=str(self.admin.endpoint),
-            engine=self.controller.engine,
-            services=len(config.services()),
-        )
+        self._announce_start()
         self.ready.set()
         try:
             async with asyncio.TaskGroup() as group:
@@ -178,6 +170,17 @@ class Node:
         finally:
             await self._save_last()
             self.events.announce("stopped")
+
+    def _announce_start(self) -> None:
+        config = self.controller.config
+        self.events.announce(
+            "started",
+            node=config.node,
+            dns=", ".join(map(str, self.endpoints)),
+            admin=str(self.admin.endpoint),
+            engine=self.controller.engine,
+            services=len(config.services()),
+        )
 
     def stop(self) -> None:
         """Finish what was asked for, and stop."""

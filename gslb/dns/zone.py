@@ -104,10 +104,13 @@ def build(apex: bytes, owned: Iterable[tuple[bytes, RRset]], services: Iterable[
             nodes[owner] = _node(owner, apex, types, rrsets, service=owner in marked)
     for owner in list(nodes):
         _add_empty_non_terminals(nodes, owner, apex)
-    soa = rrsets[apex][SOA]
+    return Zone(apex, MappingProxyType(nodes), negative(rrsets[apex][SOA]))
+
+
+def negative(soa: RRset) -> RRset:
+    """Return an apex's SOA as negative answers carry it (RFC 2308 5)."""
     minimum_s = int.from_bytes(soa.rdatas[0].whole[-4:], "big")
-    negative = replace(soa, ttl_s=min(soa.ttl_s, minimum_s))
-    return Zone(apex, MappingProxyType(nodes), negative)
+    return replace(soa, ttl_s=min(soa.ttl_s, minimum_s))
 
 
 def is_occluded(owner: bytes, apex: bytes, barred: set[bytes]) -> bool:

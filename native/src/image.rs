@@ -55,7 +55,7 @@ pub const FRAME_BYTES: usize = 24;
 pub enum Image {
     /// In memory of ours.
     Copied(Vec<u8>),
-    /// In a file that is only ever replaced whole.
+    /// In pages of its own: those of a file that is only ever replaced whole, or none's.
     Mapped(memmap2::Mmap),
 }
 
@@ -71,6 +71,16 @@ impl Image {
         // written to after that, so what is mapped does not change under its readers.
         let mapped = unsafe { memmap2::Mmap::map(&file)? };
         Ok(Image::Mapped(mapped))
+    }
+
+    /// Copy an image to pages of its own, which go back to the system once it is let go of.
+    ///
+    /// What an allocator gets back it mostly keeps, so a large image that is replaced now and
+    /// then would be counted twice.
+    pub fn apart(octets: &[u8]) -> std::io::Result<Image> {
+        let mut pages = memmap2::MmapMut::map_anon(octets.len())?;
+        pages.copy_from_slice(octets);
+        Ok(Image::Mapped(pages.make_read_only()?))
     }
 
     /// Return the body if the frame fits, and is of this kind.
@@ -119,14 +129,21 @@ pub fn body(octets: &[u8], kind: Kind) -> Result<&[u8], Refused> {
 /// Return *body* in a frame of this kind.
 pub fn framed(kind: Kind, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(FRAME_BYTES + body.len());
-    out.extend_from_slice(MAGIC);
-    out.extend_from_slice(&VERSION.to_ne_bytes());
-    out.extend_from_slice(&(kind as u16).to_ne_bytes());
-    out.extend_from_slice(&crc32fast::hash(body).to_ne_bytes());
-    out.extend_from_slice(&0u32.to_ne_bytes());
-    out.extend_from_slice(&(body.len() as u64).to_ne_bytes());
+    out.resize(FRAME_BYTES, 0);
     out.extend_from_slice(body);
+    frame(kind, &mut out);
     out
+}
+
+/// Write a frame of this kind into the first `FRAME_BYTES` octets, which must be there for it.
+pub fn frame(kind: Kind, octets: &mut [u8]) {
+    let (frame, body) = octets.split_at_mut(FRAME_BYTES);
+    frame[..4].copy_from_slice(MAGIC);
+    frame[4..6].copy_from_slice(&VERSION.to_ne_bytes());
+    frame[6..8].copy_from_slice(&(kind as u16).to_ne_bytes());
+    frame[8..12].copy_from_slice(&crc32fast::hash(body).to_ne_bytes());
+    frame[12..16].fill(0);
+    frame[16..].copy_from_slice(&(body.len() as u64).to_ne_bytes());
 }
 
 /// A reader that never passes the end.

@@ -4,6 +4,7 @@
 //! images (`image`): of zones, of geo maps, of services' choices.  Here a query is read
 //! (`message`, `edns`), its name and its client are looked up (`zone`, `geo`), one of the ready
 //! choices is picked by a draw (`entry`, `choice`), and octets are copied (`answer`, `response`).
+//! `master` reads large zones into images in the first place.
 //! `server` does that in threads of its own, over `socket`; `python` is the way in.
 
 pub mod answer;
@@ -13,6 +14,8 @@ pub mod edns;
 pub mod entry;
 pub mod geo;
 pub mod image;
+pub mod master;
+pub mod memory;
 pub mod message;
 pub mod name;
 pub mod rate;

@@ -127,9 +127,17 @@ impl Zone {
         read_rrset(&mut Octets::new(self.image.get(self.soa..)?))
     }
 
-    /// The octets behind a name's node's own name, to the image's end; None if there is no node.
+    /// The octets of a name's node, behind its name; None if there is no node.
     pub fn node(&self, qname: &[u8]) -> Option<&[u8]> {
-        Some(self.at(qname)?.1)
+        let octets = self.at(qname)?.1;
+        let mut rest = Octets::new(octets);
+        check_node(&mut rest)?;
+        octets.get(..octets.len() - rest.rest().len())
+    }
+
+    /// The image, whole.
+    pub fn image(&self) -> &[u8] {
+        &self.image
     }
 
     /// All names, in no order.

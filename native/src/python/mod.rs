@@ -2,6 +2,7 @@
 
 mod engine;
 mod values;
+mod zone;
 
 use pyo3::prelude::*;
 
@@ -11,7 +12,9 @@ mod _native {
     #[pymodule_export]
     use super::engine::{Engine, Handed};
     #[pymodule_export]
-    use super::values::{GeoMap, Guard, Plan, Snapshot, Tallies, Zone};
+    use super::values::{GeoMap, Guard, Plan, Snapshot, Tallies};
+    #[pymodule_export]
+    use super::zone::{Zone, give_back, read_zone};
 }
 
 /// An error of ours as Python's ValueError.

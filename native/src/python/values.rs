@@ -1,4 +1,4 @@
-//! The values that are served, made from images: zones, geo maps, plans and snapshots.
+//! The values that are served, made from images: geo maps, plans and snapshots.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::wrong;
+use super::zone::Zone;
 use crate::cookie::SECRET_BYTES;
 use crate::entry::{self, Entry};
 use crate::image::Image;
@@ -16,25 +17,7 @@ use crate::respond::{self, Reply, respond};
 use crate::said::{Address, From, Scratch};
 use crate::snapshot::{Facts, Served};
 use crate::tally::{THREADS_MAX, Tally};
-use crate::{geo, snapshot, zone};
-
-/// A zone, indexed.
-#[pyclass(frozen)]
-pub struct Zone(pub Arc<zone::Zone>);
-
-#[pymethods]
-impl Zone {
-    #[new]
-    fn new(py: Python<'_>, image: &[u8]) -> PyResult<Zone> {
-        let image = Image::Copied(image.to_vec());
-        let opened = py.detach(|| zone::Zone::open(image)).map_err(wrong)?;
-        Ok(Zone(Arc::new(opened)))
-    }
-
-    fn __len__(&self) -> usize {
-        self.0.len()
-    }
-}
+use crate::{geo, snapshot};
 
 /// A geo map, ready to be looked up in.
 #[pyclass(frozen)]
