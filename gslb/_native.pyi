@@ -1,1 +1,32 @@
-"""The fast engine: datagrams answered from snapshot images, in threads without the interpreter."""
+"""What the native engine offers to Python (native/src/python.rs)."""
+
+from array import array
+from collections.abc import Callable
+from os import PathLike
+
+_Ipv4Arrays = tuple[array[int], array[int]]
+_Ipv6Arrays = tuple[array[int], array[int], array[int]]
+
+class GeoMap:
+    """A geo map over its image: copied, or mapped with `open`."""
+
+    def __new__(cls, image: bytes) -> GeoMap: ...
+    @staticmethod
+    def open(path: str | PathLike[str]) -> GeoMap: ...
+    def find(self, version: int, address: int) -> tuple[int, int]: ...
+    @property
+    def orders(self) -> int: ...
+
+class Walked:
+    """One database, walked."""
+
+def walk(
+    octets: bytes, node_count: int, record_size: int, ip_version: int, asns: bool
+) -> Walked: ...
+def join(cities: Walked | None, asns: Walked | None, digest: str) -> bytes: ...
+def overlay_ipv4(
+    one: _Ipv4Arrays, other: _Ipv4Arrays, combine: Callable[[int, int], int]
+) -> tuple[bytes, bytes]: ...
+def overlay_ipv6(
+    one: _Ipv6Arrays, other: _Ipv6Arrays, combine: Callable[[int, int], int]
+) -> tuple[bytes, bytes, bytes]: ...
