@@ -1,11 +1,10 @@
 """What the native engine offers to Python (native/src/python.rs)."""
 
-from array import array
 from collections.abc import Callable
 from os import PathLike
 
-_Ipv4Arrays = tuple[array[int], array[int]]
-_Ipv6Arrays = tuple[array[int], array[int], array[int]]
+_Ipv4 = tuple[bytes, bytes]
+_Ipv6 = tuple[bytes, bytes, bytes]
 
 class GeoMap:
     """A geo map over its image: copied, or mapped with `open`."""
@@ -24,9 +23,5 @@ def walk(
     octets: bytes, node_count: int, record_size: int, ip_version: int, asns: bool
 ) -> Walked: ...
 def join(cities: Walked | None, asns: Walked | None, digest: str) -> bytes: ...
-def overlay_ipv4(
-    one: _Ipv4Arrays, other: _Ipv4Arrays, combine: Callable[[int, int], int]
-) -> tuple[bytes, bytes]: ...
-def overlay_ipv6(
-    one: _Ipv6Arrays, other: _Ipv6Arrays, combine: Callable[[int, int], int]
-) -> tuple[bytes, bytes, bytes]: ...
+def overlay_ipv4(one: _Ipv4, other: _Ipv4, combine: Callable[[int, int], int]) -> _Ipv4: ...
+def overlay_ipv6(one: _Ipv6, other: _Ipv6, combine: Callable[[int, int], int]) -> _Ipv6: ...

@@ -142,15 +142,18 @@ def _image_in_native_code(sources: Sources, digest: str, progress: Progress) -> 
 
 def _overlay_in_native_code(one: Runs, other: Runs, combine: Combine) -> Runs:
     if one.bits == 32:
-        ones, others = (one.starts, one.values), (other.starts, other.values)
-        starts, values = _native.overlay_ipv4(ones, others, combine)
+        starts, values = _native.overlay_ipv4(_ipv4(one), _ipv4(other), combine)
         return Runs(32, array("I", starts), values=array("I", values))
-    highs, lows, values = _native.overlay_ipv6(_arrays(one), _arrays(other), combine)
+    highs, lows, values = _native.overlay_ipv6(_ipv6(one), _ipv6(other), combine)
     return Runs(128, array("Q", highs), array("Q", lows), array("I", values))
 
 
-def _arrays(ipv6: Runs) -> tuple[array[int], array[int], array[int]]:
-    return ipv6.starts, ipv6.lows, ipv6.values
+def _ipv4(runs: Runs) -> tuple[bytes, bytes]:
+    return runs.starts.tobytes(), runs.values.tobytes()
+
+
+def _ipv6(runs: Runs) -> tuple[bytes, bytes, bytes]:
+    return runs.starts.tobytes(), runs.lows.tobytes(), runs.values.tobytes()
 
 
 PYTHON = Walker(_image_in_python, overlay)

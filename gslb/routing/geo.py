@@ -94,18 +94,17 @@ def compile_map(key: MapKey, atlas: Atlas, regions: Regions, overlay: Overlay = 
     route = prepare(key.steps, regions)
     covers, chains = _subnet_layers(key.steps)
     looked_at = _looked_at(key.steps)
-    places = tuple(atlas.places)
     numbers: dict[Rungs, int] = {}
-    known: dict[tuple[int, object], int] = {}
+    known: list[dict[object, int]] = [{} for _ in chains]
 
     # Ordering is what costs, and most places differ only in what no step looks at.
     def order(number: int, cover: int) -> int:
-        place = places[number]
-        seen = (cover, looked_at(place))
-        found = known.get(seen)
+        place = atlas.places[number]
+        seen = looked_at(place)
+        found = known[cover].get(seen)
         if found is None:
             rungs = route.order_of(key.names, Client(place, chains[cover]))
-            found = known[seen] = numbers.setdefault(rungs, len(numbers))
+            found = known[cover][seen] = numbers.setdefault(rungs, len(numbers))
         return found
 
     ipv4 = overlay(atlas.ipv4, covers[4], order)

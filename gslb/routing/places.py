@@ -42,11 +42,11 @@ class Places(Sequence[Place]):
     def __getitem__(self, at: int | slice) -> Place | tuple[Place, ...]:
         if isinstance(at, slice):
             return tuple(self[each] for each in range(*at.indices(len(self))))
-        if at < 0:
-            at += len(self)
-        if not 0 <= at < len(self):
-            raise IndexError("there is no such place")
-        return _place(*RECORD.unpack_from(self._records, at * RECORD.size))
+        try:
+            # Like a sequence, it counts an offset below 0 from the end.
+            return _place(*RECORD.unpack_from(self._records, at * RECORD.size))
+        except StructError:
+            raise IndexError("there is no such place") from None
 
     def __iter__(self) -> Iterator[Place]:
         return starmap(_place, RECORD.iter_unpack(self._records))

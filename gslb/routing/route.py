@@ -128,8 +128,10 @@ class Route:
             yield step, table, rungs
 
     def _finer(self, step: Step, table: Table, rungs: Rungs, client: Client) -> Rungs:
-        parts = [part for rung in rungs for part in self.split(step, table, rung, client)]
-        return tuple([tuple(part) for part in parts if part])
+        finer: list[tuple[str, ...]] = []
+        for rung in rungs:
+            finer += [tuple(part) for part in self.split(step, table, rung, client) if part]
+        return tuple(finer)
 
     def split(
         self, step: Step, table: Table, rung: Sequence[str], client: Client
@@ -196,16 +198,17 @@ def _by_distance(
     here = client.location
     if here is None:
         return [list(rung)]
+    within_km = step.within_km
     out: list[list[str]] = []
     best = -inf
     for km, region in _distances_km(targets, rung, here):
-        if out and km <= best + step.within_km:
-            out[-1].append(region)
-        else:
+        if km > best + within_km:
             best = km
             out.append([region])
+        else:
+            out[-1].append(region)
     # Those that tie stand as they came: by distance, which does not count among them.
-    return [sorted(tied) for tied in out] if step.within_km else out
+    return [sorted(tied) for tied in out] if within_km else out
 
 
 def _distances_km(

@@ -39,6 +39,10 @@ impl<T: Copy + Ord + Default> Runs<T> {
     /// Return the runs in which both are uniform, each with the number of its pair of values,
     /// and the pairs in the order in which they are first met.  Both must be whole.
     pub fn pairs(&self, other: &Self) -> (Self, Vec<(u32, u32)>) {
+        let max = self.values.iter().max().map_or(0, |max| *max as usize);
+        if let ([same], true) = (&other.values[..], max <= 4 * self.values.len()) {
+            return self.pairs_with(*same, max);
+        }
         let mut out = Runs::default();
         let mut pairs = Vec::new();
         let mut known: FxHashMap<(u32, u32), u32> = FxHashMap::default();
@@ -59,6 +63,22 @@ impl<T: Copy + Ord + Default> Runs<T> {
             one += usize::from(self.starts.get(one + 1) == Some(&start));
             two += usize::from(other.starts.get(two + 1) == Some(&start));
         }
+    }
+
+    /// Do so for an *other* that has one value, in a table instead of by hashing.
+    fn pairs_with(&self, same: u32, max: usize) -> (Self, Vec<(u32, u32)>) {
+        let mut pairs = Vec::new();
+        let mut table = vec![u32::MAX; max + 1];
+        let mut out = Runs { starts: Vec::new(), values: Vec::new() };
+        for (&start, &value) in self.starts.iter().zip(&self.values) {
+            let number = &mut table[value as usize];
+            if *number == u32::MAX {
+                *number = pairs.len() as u32;
+                pairs.push((value, same));
+            }
+            out.append(start, *number);
+        }
+        (out, pairs)
     }
 
     /// Replace each value by what *table* has at its place; neighbours that become equal merge.

@@ -7,7 +7,6 @@ use crate::image::Image;
 use crate::mmdb::{self, Shape};
 use crate::runs::Runs;
 use crate::{atlas, record::Damaged};
-use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -83,43 +82,39 @@ pub fn join<'py>(
     PyBytes::new(py, &py.detach(|| atlas::join(cities, asns, digest)))
 }
 
-type Ipv4Arrays = (PyBuffer<u32>, PyBuffer<u32>);
-type Ipv6Arrays = (PyBuffer<u64>, PyBuffer<u64>, PyBuffer<u32>);
-
 /// Return the starts and values of the IPv4 runs in which *one* and *other* are uniform, with
 /// *combine* of their values; it is asked once for each pair, in the order of addresses.
+///
+/// Runs are starts and values of 32 bits, as octets.
 #[pyfunction]
 pub fn overlay_ipv4<'py>(
     py: Python<'py>,
-    one: Ipv4Arrays,
-    other: Ipv4Arrays,
+    one: (Vec<u8>, Vec<u8>),
+    other: (Vec<u8>, Vec<u8>),
     combine: &Bound<'py, PyAny>,
 ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-    let read = |(starts, values): Ipv4Arrays| {
-        let runs = Runs { starts: starts.to_vec(py)?, values: values.to_vec(py)? };
-        whole(runs)
+    let read = |(starts, values): (Vec<u8>, Vec<u8>)| {
+        let starts = numbers(&starts, u32::from_ne_bytes);
+        whole(Runs { starts, values: numbers(&values, u32::from_ne_bytes) })
     };
     let runs = overlay(py, read(one)?, read(other)?, combine)?;
     Ok((bytes(py, &runs.starts, u32::to_ne_bytes), bytes(py, &runs.values, u32::to_ne_bytes)))
 }
 
-/// Return the high halves, low halves and values of such IPv6 runs.
+/// Return the high halves, low halves and values of such IPv6 runs; halves have 64 bits.
 #[pyfunction]
 #[allow(clippy::type_complexity)]
 pub fn overlay_ipv6<'py>(
     py: Python<'py>,
-    one: Ipv6Arrays,
-    other: Ipv6Arrays,
+    one: (Vec<u8>, Vec<u8>, Vec<u8>),
+    other: (Vec<u8>, Vec<u8>, Vec<u8>),
     combine: &Bound<'py, PyAny>,
 ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-    let read = |(highs, lows, values): Ipv6Arrays| {
-        let (highs, lows) = (highs.to_vec(py)?, lows.to_vec(py)?);
-        if highs.len() != lows.len() {
-            return Err(PyValueError::new_err("halves of different lengths"));
-        }
-        let both = highs.into_iter().zip(lows);
+    let read = |(highs, lows, values): (Vec<u8>, Vec<u8>, Vec<u8>)| {
+        let highs = numbers(&highs, u64::from_ne_bytes).into_iter();
+        let both = highs.zip(numbers(&lows, u64::from_ne_bytes));
         let starts = both.map(|(high, low)| (high as u128) << 64 | low as u128).collect();
-        whole(Runs { starts, values: values.to_vec(py)? })
+        whole(Runs { starts, values: numbers(&values, u32::from_ne_bytes) })
     };
     let runs = overlay(py, read(one)?, read(other)?, combine)?;
     Ok((
@@ -127,6 +122,10 @@ pub fn overlay_ipv6<'py>(
         bytes(py, &runs.starts, |start| (start as u64).to_ne_bytes()),
         bytes(py, &runs.values, u32::to_ne_bytes),
     ))
+}
+
+fn numbers<T, const N: usize>(octets: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
+    octets.chunks_exact(N).map(|each| number(each.try_into().unwrap())).collect()
 }
 
 fn whole<T: Copy + Ord + Default>(runs: Runs<T>) -> PyResult<Runs<T>> {
