@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "routing": {"errors", "model", "dns", "health"},
     "proxy": {"errors", "model", "health", "routing"},
     "config": {"errors", "model", "dns"},
-    "daemons": {"errors", "model", "dns", "health", "routing", "proxy", "config"},
+    "daemons": {"errors", "model", "dns", "health", "routing", "proxy", "config", "_native"},
     "cli": {"errors", "model", "dns", "health", "routing", "proxy", "config", "daemons"},
 }
 PURE = {"errors", "model", "dns", "health", "routing", "proxy"}
