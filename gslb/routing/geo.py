@@ -175,17 +175,20 @@ def without_transition(ipv6: Runs) -> Runs:
     return overlay(ipv6, mask, lambda place, is_blind: 0 if is_blind else place)
 
 
-def moved(old: GeoMap, new: GeoMap, before: Atlas, after: Atlas) -> float:
+def moved(
+    old: GeoMap, new: GeoMap, before: Atlas, after: Atlas, overlay: Overlay = overlay
+) -> float:
     """Return which part of the addresses that either atlas knows changes its order.
 
-    The larger of the two families' parts; 0 where nothing is known.
+    The larger of the two families' parts; 0 where nothing is known.  Native code may lend its
+    *overlay*.
     """
     parts = [0.0]
     for old_runs, new_runs, known_before, known_after in (
         (old.ipv4, new.ipv4, before.ipv4, after.ipv4),
         (old.ipv6, new.ipv6, before.ipv6, after.ipv6),
     ):
-        known = overlay(known_before.map(bool), known_after.map(bool), int.__or__)
+        known = overlay(known_before, known_after, lambda one, other: int(one > 0 or other > 0))
         differs = overlay(
             old_runs,
             new_runs,

@@ -73,6 +73,15 @@ impl Image {
         Ok(Image::Mapped(mapped))
     }
 
+    /// Let go of the memory of what has been read; what is read again comes back from the file.
+    #[allow(unsafe_code)]
+    pub fn forget(&self) {
+        if let Image::Mapped(mapped) = self {
+            // SAFETY: nobody writes to this mapping, so what comes back is what was there.
+            let _ = unsafe { mapped.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        }
+    }
+
     /// Return the body if the frame fits, and is of this kind.
     pub fn body(&self, kind: Kind) -> Result<&[u8], Refused> {
         body(self, kind)
