@@ -176,3 +176,67 @@ impl<'a> Tree<'a> {
         Ok(runs)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    fn shape(node_count: usize, record_size: u128, ip_version: u128) -> Shape {
+        Shape { node_count: node_count as u128, record_size, ip_version }
+    }
+
+    /// A file with one node of 24 bits, both of whose records are the record *data*.
+    fn file(data: &[u8]) -> Vec<u8> {
+        [&[0, 0, 17, 0, 0, 17][..], &[0; 16], data].concat()
+    }
+
+    #[test]
+    fn a_record_is_read_once_for_all_of_its_networks() {
+        let data = b"\xe1\x47country\xe1\x48iso_code\x42gb";
+        let walked = walk(&file(data), shape(1, 24, 4), false).unwrap();
+        assert_eq!((walked.ipv4.starts, walked.ipv4.values), (vec![0], vec![1]));
+        assert_eq!(walked.places.len(), 2);
+        assert_eq!(walked.places[1].country, Some(*b"GB"));
+    }
+
+    #[test]
+    fn a_shape_that_the_file_does_not_have_is_refused() {
+        let octets = file(b"\xe0");
+        for (count, size, version) in
+            [(1 << 20, 24, 4), (usize::MAX, 32, 6), (1, 20, 4), (1, 24, 5), (1, u128::MAX, 4)]
+        {
+            assert!(walk(&octets, shape(count, size, version), false).is_err());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn any_octets_are_walked_or_refused(
+            tree in vec(0u8..40, 0..64), data in vec(any::<u8>(), 0..200),
+            size in prop::sample::select(vec![24, 28, 32]), ipv6 in any::<bool>(), asns in any::<bool>(),
+        ) {
+            // Small numbers make trees that lead somewhere; data of any kind follow.
+            let nodes = tree.len() / (size / 4);
+            let tree: Vec<u8> = tree.iter().enumerate()
+                .map(|(at, octet)| if at % (size / 8) == size / 8 - 1 { *octet } else { 0 }).collect();
+            let octets = [&tree[..nodes * size / 4], &[0; 16], &data[..]].concat();
+            if let Ok(walked) = walk(&octets, shape(nodes, size as u128, 4 + 2 * ipv6 as u128), asns) {
+                prop_assert!(walked.ipv4.are_whole() && walked.ipv6.are_whole());
+                let most = *walked.ipv4.values.iter().chain(&walked.ipv6.values).max().unwrap();
+                prop_assert!((most as usize) < walked.places.len());
+            }
+        }
+
+        #[test]
+        fn any_record_is_read_or_refused(mut data in vec(any::<u8>(), 1..200), map in any::<bool>()) {
+            if map {
+                data[0] = 0xE0 | data[0] & 0x1F;
+            }
+            let _ = walk(&file(&data), shape(1, 24, 4), false);
+        }
+    }
+}
