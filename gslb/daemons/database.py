@@ -8,9 +8,10 @@ not read: a node that serves keeps of an atlas only what was looked at last.
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from mmap import ACCESS_READ, MADV_DONTNEED, mmap
 from pathlib import Path
@@ -113,10 +114,23 @@ def open_atlas(
     name = _atlas_name((city_digest, asn_digest))
     atlas = cache.load(name, decode_atlas)
     if atlas is None:
-        image = walker.atlas_image((city, asns), name, progress)
+        with _nothing_collected():
+            image = walker.atlas_image((city, asns), name, progress)
         cache.keep(name, image)
         atlas = cache.load(name, decode_atlas) or decode_atlas(image)
     return atlas
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Do not look for cycles: a million values come to be here, and none holds itself."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _atlas_name(digests: Iterable[str | None]) -> str:
@@ -150,7 +164,8 @@ def open_maps(
         geo_map = cache.load(name, decode_map)
         if geo_map is None:
             progress("compiling geo maps", number / len(wanted))
-            geo_map = compile_map(key, atlas, regions, walker.overlay)
+            with _nothing_collected():
+                geo_map = compile_map(key, atlas, regions, walker.overlay)
             cache.keep(name, encode_map(geo_map))
             geo_map = cache.load(name, decode_map) or geo_map
         maps[key] = geo_map

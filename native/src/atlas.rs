@@ -63,15 +63,25 @@ fn encoded(ipv4: &Runs<u32>, ipv6: &Runs<u128>, places: &Places, digest: &str) -
     let mut body = Vec::with_capacity(
         16 + 20 * ipv6.values.len() + 8 * ipv4.values.len() + places.encoded.len() + digest.len(),
     );
-    let mut numbers = |all: &[u32]| body.extend(all.iter().flat_map(|each| each.to_ne_bytes()));
-    numbers(&head);
-    body.extend(ipv6.starts.iter().flat_map(|start| ((start >> 64) as u64).to_ne_bytes()));
-    body.extend(ipv6.starts.iter().flat_map(|start| (*start as u64).to_ne_bytes()));
-    let mut numbers = |all: &[u32]| body.extend(all.iter().flat_map(|each| each.to_ne_bytes()));
-    numbers(&ipv4.starts);
-    numbers(&ipv4.values);
-    numbers(&ipv6.values);
+    numbers(&mut body, &head, u32::to_ne_bytes);
+    numbers(&mut body, &ipv6.starts, |start| ((start >> 64) as u64).to_ne_bytes());
+    numbers(&mut body, &ipv6.starts, |start| (start as u64).to_ne_bytes());
+    for all in [&ipv4.starts, &ipv4.values, &ipv6.values] {
+        numbers(&mut body, all, u32::to_ne_bytes);
+    }
     body.extend_from_slice(&places.encoded);
     body.extend_from_slice(digest.as_bytes());
     framed(Kind::Atlas, &body)
+}
+
+/// Append the octets of each number.
+pub fn numbers<T: Copy, const N: usize>(
+    out: &mut Vec<u8>,
+    all: &[T],
+    octets: impl Fn(T) -> [u8; N],
+) {
+    out.reserve(N * all.len());
+    for each in all {
+        out.extend_from_slice(&octets(*each));
+    }
 }

@@ -154,5 +154,7 @@ fn bytes<'py, T: Copy, const N: usize>(
     all: &[T],
     octets: impl Fn(T) -> [u8; N],
 ) -> Bound<'py, PyBytes> {
-    PyBytes::new(py, &all.iter().flat_map(|each| octets(*each)).collect::<Vec<u8>>())
+    let mut out = Vec::new();
+    atlas::numbers(&mut out, all, octets);
+    PyBytes::new(py, &out)
 }
