@@ -12,6 +12,7 @@ import gc
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from hashlib import sha256
 from mmap import ACCESS_READ, MADV_DONTNEED, mmap
 from pathlib import Path
@@ -168,7 +169,8 @@ def open_maps(
                 geo_map = compile_map(key, atlas, regions, walker.overlay)
             cache.keep(name, encode_map(geo_map))
             geo_map = cache.load(name, decode_map) or geo_map
-        maps[key] = geo_map
+        path = cache.path(name)
+        maps[key] = replace(geo_map, file=None if path is None else str(path))
     progress("compiling geo maps", 1.0)
     return maps
 

@@ -8,7 +8,9 @@ Where the extension was not built, `IS_BUILT` is False and all runs in Python.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 from secrets import randbits
 
@@ -95,6 +97,9 @@ class Mirror:
         known = self._maps.get(key)
         if known is not None and known[0] is geo_map:
             return known
+        if geo_map.file is not None:
+            with suppress(OSError, ValueError):  # thrown out of the cache meanwhile, or torn
+                return geo_map, _native.GeoMap.open(geo_map.file)
         return geo_map, _native.GeoMap(encode_map(geo_map))
 
 
@@ -142,7 +147,7 @@ class NativeUdp:
         try:
             port = self._engine.bind(endpoint.host, endpoint.port, self._threads)
         except OSError as error:
-            raise OSError(error.errno, f"{error.strerror}: {endpoint}") from None
+            raise OSError(error.errno, f"{os.strerror(error.errno or 0)}: {endpoint}") from None
         return Endpoint(endpoint.host, port)
 
     def release(self, endpoint: Endpoint) -> None:

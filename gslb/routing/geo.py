@@ -15,7 +15,7 @@ nowhere, as is ``::/96``, under which databases keep IPv4.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Network
 from operator import attrgetter
 
@@ -64,13 +64,15 @@ class GeoMap:
     """Runs of indexes into `orders`, by IP version.
 
     `via_ipv4` is the index that stands for IPv4's map in that of IPv6; it is no order, and
-    only keeps scopes from reaching across.  None where IPv4 is uniform.
+    only keeps scopes from reaching across.  None where IPv4 is uniform.  `file` is that of its
+    image, for whoever would map it too; None where there is none.
     """
 
     ipv4: Runs
     ipv6: Runs
     orders: tuple[Rungs, ...]
     via_ipv4: int | None = None
+    file: str | None = field(default=None, compare=False)
 
     def find(self, version: int, address: int) -> tuple[int, int]:
         """Return the index of the order for an address, and the scope for which it holds.

@@ -116,7 +116,7 @@ impl Address for u128 {
         self | 1 << (127 - depth)
     }
     fn is_blind(self, depth: u8) -> bool {
-        depth % 16 == 0 && BLIND.contains(&(self, depth))
+        depth.is_multiple_of(16) && BLIND.contains(&(self, depth))
     }
 }
 

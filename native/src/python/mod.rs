@@ -24,3 +24,8 @@ mod _native {
 fn wrong(error: impl std::fmt::Display) -> PyErr {
     pyo3::exceptions::PyValueError::new_err(error.to_string())
 }
+
+/// An error of the system's as Python's OSError, with its number.
+fn refused(error: std::io::Error) -> PyErr {
+    pyo3::exceptions::PyOSError::new_err((error.raw_os_error(), error.to_string()))
+}
