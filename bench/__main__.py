@@ -1,4 +1,7 @@
-"""Run the benchmarks: python -m bench [qps|mmdb|detect]…; all of them without a name."""
+"""Run the benchmarks: python -m bench [--quick] [NAME]…; all of them without a name.
+
+`python -m bench report` draws docs/performance.md and its plots from what the last runs kept.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,32 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
+from types import ModuleType
 
-from bench import detect, mmdb, qps
+from bench import detect, flips, latency, memory, mmdb, qps, report, store
 from bench.process import NotMeasured
 
-FIGURES = {"qps": qps, "mmdb": mmdb, "detect": detect}
+# Kept as JSON, and drawn by the report; the others are printed only.
+KEPT: dict[str, ModuleType] = {
+    "qps": qps,
+    "latency": latency,
+    "flips": flips,
+    "memory": memory,
+}
+PRINTED: dict[str, Callable[[], str]] = {"mmdb": mmdb.figure, "detect": detect.figure}
+FIGURES = (*KEPT, *PRINTED)
+MODULES: dict[str, ModuleType] = {**KEPT, "mmdb": mmdb, "detect": detect}
 
 
 def main() -> int:
     """Print the figures that were asked for; give 1 if one could not be had."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("name", nargs="*", help=f"{', '.join(FIGURES)}; default: all")
-    names = parser.parse_args().name or list(FIGURES)
-    if unknown := [name for name in names if name not in FIGURES]:
+    parser.add_argument("name", nargs="*", help=f"{', '.join(FIGURES)}, report; default: all")
+    parser.add_argument("--quick", action="store_true", help="short runs, to try; not kept")
+    arguments = parser.parse_args()
+    names = arguments.name or [*FIGURES, "report"]
+    if unknown := [name for name in names if name not in (*FIGURES, "report")]:
         parser.error(f"there is no figure {unknown[0]!r}; there are {', '.join(FIGURES)}")
     print(
         f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, "
@@ -27,14 +43,27 @@ def main() -> int:
     )
     failed = False
     for name in names:
-        caption = (FIGURES[name].__doc__ or "").partition("\n")[0]
+        if name == "report":
+            report.main()
+            continue
+        caption = (MODULES[name].__doc__ or "").partition("\n")[0]
         print(f"\n{name}: {caption}\n", flush=True)
         try:
-            print(FIGURES[name].figure(), flush=True)
+            print(_figure(name, quick=arguments.quick), flush=True)
         except NotMeasured as why:
             failed = True
             print(f"not measured: {why}", file=sys.stderr)
     return int(failed)
+
+
+def _figure(name: str, *, quick: bool) -> str:
+    if name in PRINTED:
+        return PRINTED[name]()
+    module = KEPT[name]
+    found = module.measure(quick=quick)
+    if not quick:
+        store.save(name, found)
+    return str(module.table(found))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from bench.peers import PEERS
+from bench.case import Case, Listen
+from bench.peerfiles import gslb_files
 from bench.process import GSLB, NotMeasured, Usage, free_port, measured
 from bench.table import mib, shown
 
@@ -32,8 +33,7 @@ def figure(networks: int = NETWORKS, rounds: int = ROUNDS) -> str:
         database, log = folder / "city.mmdb", folder / "log"
         # In a child, or this process's size would count as the peak of what it starts.
         measured([sys.executable, "-m", "bench.world", str(database), str(networks)], log=log)
-        (gslb,) = (peer for peer in PEERS if peer.name == "gslb")
-        config = gslb.prepare(folder, database, free_port())[-1]
+        config = str(gslb_files(folder, Case(database), Listen("127.0.0.1", free_port())))
         build = [*GSLB, "geo", "build", "--config", config]
         walk = [sys.executable, "-m", "bench.mmdb", str(database)]
         taken: dict[str, list[Usage]] = {WALK: [], COLD: [], CACHED: []}

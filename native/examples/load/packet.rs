@@ -13,7 +13,7 @@ use std::ptr::{null_mut, read_volatile, write_volatile};
 pub const BATCH: usize = 64;
 pub const FRAME_BYTES: usize = 1024;
 const SLOT_BYTES: u32 = 512; // what is longer is cut short: only its headers are read
-const SLOTS: u32 = 8192;
+const SLOTS: u32 = 2048;
 const BLOCK_BYTES: u32 = 1 << 16;
 const ETH_P_IP: u16 = 0x0800;
 
