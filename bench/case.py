@@ -33,7 +33,7 @@ CONTINENTS = {
 }
 WEIGHTS = (3, 1)
 TTL_S = 30
-SOA = "ns1 hostmaster 1 3600 900 86400 30"
+SOA = "ns1 hostmaster {serial} 3600 900 86400 30"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,16 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """How much is served: services of so many members in all, plain names, and a geo database."""
+    """How much is served: services of so many members in all, plain names, and a geo database.
+
+    With `shared` members the services all stand on the same hosts.
+    """
 
     database: Path | None
     services: int = 1
     members: int = 6
     names: int = 0
+    shared: bool = False
 
     def service_names(self) -> list[str]:
         """Return the services' owner names, relative to the zone."""
@@ -60,6 +64,7 @@ class Case:
 
     def pools(self, service: int) -> dict[str, list[tuple[str, int]]]:
         """Return each place's members of a service, as addresses with weights."""
+        service = 0 if self.shared else service
         pools: dict[str, list[tuple[str, int]]] = {place: [] for place in PLACES}
         for member, place in zip(range(self.members), _again(tuple(PLACES)), strict=False):
             pool = pools[place]
@@ -71,10 +76,11 @@ class Case:
             pool.append((address, WEIGHTS[len(pool) % len(WEIGHTS)]))
         return pools
 
-    def write_zone(self, path: Path, more: Sequence[str] = ()) -> None:
+    def write_zone(self, path: Path, more: Sequence[str] = (), *, serial: int = 1) -> None:
         """Write the master file (RFC 1035 5) with the plain names, and *more* lines."""
         with path.open("w") as out:
-            out.write(f"$ORIGIN example.com.\n$TTL {TTL_S}\n@ SOA {SOA}\n@ NS ns1\n")
+            soa = SOA.format(serial=serial)
+            out.write(f"$ORIGIN example.com.\n$TTL {TTL_S}\n@ SOA {soa}\n@ NS ns1\n")
             out.write("ns1 A 192.0.2.53\nfixed A 192.0.2.80\n")
             out.writelines(f"h{n} A 192.0.2.{n % 256}\n" for n in range(self.names))
             out.writelines(f"{line}\n" for line in more)

@@ -88,9 +88,9 @@ def example(name: str) -> Path:
     cargo = shutil.which("cargo")
     if cargo is None:
         raise NotMeasured("the load generator needs a Rust toolchain")
+    manifest = ["--manifest-path", str(NATIVE / "Cargo.toml")]
     built = subprocess.run(
-        [cargo, "build", "--release", "--locked", "--quiet", "--example", name]
-        + ["--manifest-path", str(NATIVE / "Cargo.toml")],
+        [cargo, "build", "--release", "--locked", "--quiet", "--example", name, *manifest],
         capture_output=True,
         text=True,
         check=False,
@@ -127,7 +127,10 @@ def write_queries(path: Path, names: Sequence[str], clients: Iterable[IPv4Networ
 def ours(
     wire: Wire, server: Started, queries: Path, seconds: float, pace: str, *, rename: bool = False
 ) -> Run:
-    """Load a server with *pace*, "window=200" or "rate=100000", and return what was seen."""
+    """Load a server with *pace*, "window=200" or "rate=100000", and return what was seen.
+
+    With *rename* random letters take the place of each query's first label.
+    """
     command = [
         str(example("load")),
         f"interface={wire.client_interface}",
@@ -147,10 +150,7 @@ def ours(
         raise NotMeasured(f"load: {done.stderr.strip()[-300:]}")
     said = json.loads(done.stdout)
     said.pop("p90_us")
-    run = Run(**said, cpu_s=used_s, core_busy_s=busy_s)
-    if not run.received:
-        raise NotMeasured(f"{server.label} answered nothing")
-    return run
+    return Run(**said, cpu_s=used_s, core_busy_s=busy_s)
 
 
 def dnsperf(wire: Wire, server: Started, queries: Path, seconds: int) -> float:

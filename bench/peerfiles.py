@@ -6,12 +6,14 @@ written here are at their defaults, except where a peer is listed with a change.
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from bench.case import CONTINENTS, FIXED, LUA_SERVICE, PLACES, SERVICE, SOA, TTL_S, Case, Listen
+from bench.case import CONTINENTS, FIXED, LUA_SERVICE, PLACES, SERVICE, TTL_S, Case, Listen
 from bench.process import GSLB, NotMeasured, free_port
 
 
@@ -45,9 +47,25 @@ def gslb_engine(engine: str, threads: int) -> dict[str, object]:
     raise NotMeasured(f"this gslb has no `engine` to be {engine}")
 
 
-def gslb_files(folder: Path, case: Case, listen: Listen, engine: str = "auto") -> Path:
-    """Write gslb's files for a case, and return the main one."""
+def gslb_files(
+    folder: Path,
+    case: Case,
+    listen: Listen,
+    engine: str = "auto",
+    monitor: Mapping[str, object] | None = None,
+    targets: Sequence[str] = (),
+) -> Path:
+    """Write gslb's files for a case, and return the main one.
+
+    With a monitor its members are probed, not where they are but at the targets in turn.
+    """
     case.write_zone(folder / "example.com.zone")
+    probes = itertools.cycle(targets)
+    watched: dict[str, object] = {} if monitor is None else {"monitor": "measured"}
+
+    def member(address: str, weight: int) -> dict[str, object]:
+        return {"address": address, "weight": weight} | ({"probe": next(probes)} if targets else {})
+
     zone = {
         "zone": "example.com",
         "file": "example.com.zone",
@@ -56,9 +74,10 @@ def gslb_files(folder: Path, case: Case, listen: Listen, engine: str = "auto") -
                 "ttl": TTL_S,
                 "route": "nearest",
                 "pools": {
-                    place: [{"address": address, "weight": weight} for address, weight in members]
+                    place: [member(address, weight) for address, weight in members]
                     for place, members in case.pools(number).items()
                 },
+                **watched,
             }
             for number, name in enumerate(case.service_names())
         },
@@ -75,6 +94,8 @@ def gslb_files(folder: Path, case: Case, listen: Listen, engine: str = "auto") -
     }
     if case.database:
         main["geo"] = {"database": str(case.database)}
+    if monitor is not None:
+        main["monitors"] = {"measured": dict(monitor)}
     if engine != "auto":
         main |= gslb_engine(engine, listen.threads)
     # JSON is YAML.
@@ -205,7 +226,7 @@ def powerdns(folder: Path, case: Case, listen: Listen) -> list[str]:
     """PowerDNS's geoip backend: by continent, then by weight; its Lua record by coordinates."""
     records: dict[str, list[dict[str, object]]] = {
         "example.com": [
-            {"soa": SOA.replace("ns1 hostmaster", "ns1.example.com hostmaster.example.com")},
+            {"soa": "ns1.example.com hostmaster.example.com 1 3600 900 86400 30"},
             {"ns": "ns1.example.com"},
         ],
         "ns1.example.com": [{"a": "192.0.2.53"}],

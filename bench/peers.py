@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,6 +60,11 @@ class Started:
         plural = "" if self.listen.threads == 1 else "s"
         return f"{self.peer.name}, {self.listen.threads} thread{plural}"
 
+    def shown_command(self, root: Path) -> str:
+        """Return the command line, without the machine's folders."""
+        shown = " ".join(self.argv).replace(f"{root}/", "")
+        return shown.replace(f"{sys.prefix}/bin/", "").replace(f"{Path(__file__).parents[1]}/", "")
+
 
 @contextmanager
 def started(
@@ -68,15 +74,21 @@ def started(
     listen: Listen,
     at: Callable[[list[str]], list[str]] = list,
     start_max_s: float = START_MAX_S,
+    on_cores: int | None = None,
+    prepared: list[str] | None = None,
 ) -> Iterator[Started]:
-    """Run a server on the first cores until the block is left; *at* says in which namespace."""
+    """Run a server until the block is left, on as many of the first cores as it has threads.
+
+    *at* says in which namespace it runs; *prepared* is its command if its files are there.
+    """
     program = found(peer.program)
-    folder.mkdir(parents=True)
-    argv = peer.prepare(folder, case, listen)
+    if prepared is None:
+        folder.mkdir(parents=True)
+    argv = prepared or peer.prepare(folder, case, listen)
     if program:
         argv = [program, *argv[1:]]
     log = folder / "log"
-    command = at(cores(range(listen.threads), argv))
+    command = at(cores(range(on_cores or listen.threads), argv))
     with running(command, log=log) as child:
         server = Started(peer, listen, child.pid, tuple(argv), log)
         if STATIC in peer.names and peer.name != ECHO.name:
@@ -99,9 +111,7 @@ def found(program: str) -> str | None:
 ECHO = Peer(
     "bare echo", "", (), peerfiles.echo, {STATIC: FIXED, DYNAMIC: SERVICE}, (1, 2), fast=True
 )
-NATIVE = Peer(
-    "gslb", GSLB[0], (*GSLB, "--version"), peerfiles.gslb_native, _ALL, (1, 2), fast=True
-)
+NATIVE = Peer("gslb", GSLB[0], (*GSLB, "--version"), peerfiles.gslb_native, _ALL, (1, 2), fast=True)
 PYTHON = Peer("gslb in Python", GSLB[0], (*GSLB, "--version"), peerfiles.gslb_python, _ALL)
 GDNSD = Peer("gdnsd", "gdnsd", ("gdnsd", "-V"), peerfiles.gdnsd, _ALL, (1, 2), fast=True)
 KNOT = Peer("Knot", "knotd", ("knotd", "-V"), peerfiles.knot, _ALL, (1, 2), fast=True)

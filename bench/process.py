@@ -150,16 +150,20 @@ def cpu_s(pid: int) -> float:
 
 def held_bytes(pid: int) -> int:
     """Return the memory of a process and its descendants; what is shared is counted once (PSS)."""
-    held = 0
-    for each in tree(pid):
-        with suppress(OSError):
-            rollup = Path(f"/proc/{each}/smaps_rollup").read_text()
-            held += sum(
-                int(line.split()[1]) * 1024
-                for line in rollup.splitlines()
-                if line.startswith("Pss:")
-            )
-    return held
+    return sum(_field_bytes(f"/proc/{each}/smaps_rollup", "Pss:") for each in tree(pid))
+
+
+def peak_bytes(pid: int) -> int:
+    """Return the sum of the most that a process and its descendants ever held (VmHWM)."""
+    return sum(_field_bytes(f"/proc/{each}/status", "VmHWM:") for each in tree(pid))
+
+
+def _field_bytes(path: str, field: str) -> int:
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError:
+        return 0  # it has just ended
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
 
 
 def core_busy_s(core: int) -> float:

@@ -43,7 +43,6 @@ from bench.peers import (
     PEERS,
     PYTHON,
     STATIC,
-    Peer,
     Started,
     started,
 )
@@ -75,9 +74,7 @@ def measure(*, quick: bool = False) -> store.Result:
     return found
 
 
-def _small(
-    wire: Wire, root: Path, rounds: int, seconds: float, found: store.Result
-) -> None:
+def _small(wire: Wire, root: Path, rounds: int, seconds: float, found: store.Result) -> None:
     made = world.make(NETWORKS)
     database = root / "city.mmdb"
     world.save(made, database)
@@ -145,7 +142,7 @@ def _all_started(
         does = (peer.prepare.__doc__ or "").strip()
         found["servers"][server.label] = {
             "version": peer.shown_version(),
-            "command": " ".join(server.argv).replace(str(root), "."),
+            "command": server.shown_command(root),
             "does": does,
         }
     return servers
@@ -182,6 +179,8 @@ def _rounds(
 
 
 def _judged(run: Run, server: Started, kind: str) -> Run:
+    if not run.received:
+        raise NotMeasured(f"{server.label} answers nothing to {kind}")
     if run.rcodes.get(WANTED[kind], 0) < run.received:
         raise NotMeasured(f"{server.label} answers {kind} with codes {run.rcodes}")
     if kind in (STATIC, DYNAMIC, LARGE) and server.peer is not ECHO and run.answers < run.received:
