@@ -84,9 +84,9 @@ def measure(*, quick: bool = False) -> store.Result:
         gc.collect()
         flag = root / "flag"
         for number, (peer, engine, on_cores) in enumerate(SUBJECTS):
-            name = peer.name if on_cores == 1 else f"{peer.name}, all cores"
+            label = peer.name if on_cores == 1 else f"{peer.name}, all cores"
             listen = Listen(netns.SERVER, FIRST_PORT + number)
-            ours = replace(peer, name=name, names={STATIC: FIXED})
+            ours = replace(peer, name=label, names={STATIC: FIXED})
             if engine:
                 ours = replace(ours, prepare=partial(_watched, engine))
             folder = root / f"{number}"
@@ -102,9 +102,9 @@ def measure(*, quick: bool = False) -> store.Result:
                     disturbance = Disturbance(wire, folder, case, flag) if engine else None
                     rows = _rows(wire, server, queries, rounds, seconds, disturbance)
             except NotMeasured as why:
-                found["notes"].append(f"{name}: left out, {why}")
+                found["notes"].append(f"{label}: left out, {why}")
                 continue
-            found["rows"] += [{"server": name, **row} for row in rows]
+            found["rows"] += [{"server": label, **row} for row in rows]
     return found
 
 
@@ -215,7 +215,8 @@ def _metrics(wire: Wire, folder: Path) -> dict[str, float]:
         urllib.request.urlopen(f"http://{where}/metrics", timeout=10) as response,
     ):
         text = response.read().decode()
-    return {name: float(value) for name, value in re.findall(r"^(gslb\S+) (\S+)$", text, re.MULTILINE)}
+    lines = re.findall(r"^(gslb\S+) (\S+)$", text, re.MULTILINE)
+    return {name: float(value) for name, value in lines}
 
 
 def table(found: store.Result) -> str:
@@ -249,4 +250,4 @@ def rows(found: store.Result) -> tuple[list[str], list[list[str]]]:
 
 
 def _median(row: store.Result, key: str) -> float:
-    return max(1.0, median(run[key] for run in row["runs"]))
+    return max(1.0, float(median(run[key] for run in row["runs"])))

@@ -89,6 +89,7 @@ def example(name: str) -> Path:
     if cargo is None:
         raise NotMeasured("the load generator needs a Rust toolchain")
     manifest = ["--manifest-path", str(NATIVE / "Cargo.toml")]
+    manifest = ["--manifest-path", str(NATIVE / "Cargo.toml")]
     built = subprocess.run(
         [cargo, "build", "--release", "--locked", "--quiet", "--example", name, *manifest],
         capture_output=True,

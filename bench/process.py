@@ -101,11 +101,11 @@ def wait_for_answer(
         if child.poll() is not None:
             raise NotMeasured(f"ended at once with status {child.returncode}: {tail(log)}")
         try:
-            if dns.query.udp(query, address, port=port, timeout=0.3).answer:
+            if dns.query.udp(query, address, port=port, timeout=0.1).answer:
                 return
         except (dns.exception.DNSException, OSError):
             pass
-        time.sleep(0.05)
+        time.sleep(0.02)
     raise NotMeasured(f"does not answer {name} within {start_max_s:g} s: {tail(log)}")
 
 
