@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from types import ModuleType
 
-from bench import detect, flips, latency, memory, mmdb, qps, report, store
+from bench import detect, flips, latency, memory, mmdb, profile, qps, report, store
 from bench.process import NotMeasured
 
 # Kept as JSON, and drawn by the report; the others are printed only.
@@ -24,19 +24,22 @@ KEPT: dict[str, ModuleType] = {
     "memory": memory,
 }
 PRINTED: dict[str, Callable[[], str]] = {"mmdb": mmdb.figure, "detect": detect.figure}
+# Only where it is asked for by its name.
+ASKED_FOR: dict[str, Callable[[], str]] = {"profile": profile.figure}
 FIGURES = (*KEPT, *PRINTED)
-MODULES: dict[str, ModuleType] = {**KEPT, "mmdb": mmdb, "detect": detect}
+KNOWN = (*FIGURES, *ASKED_FOR, "report")
+MODULES: dict[str, ModuleType] = {**KEPT, "mmdb": mmdb, "detect": detect, "profile": profile}
 
 
 def main() -> int:
     """Print the figures that were asked for; give 1 if one could not be had."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("name", nargs="*", help=f"{', '.join(FIGURES)}, report; default: all")
+    parser.add_argument("name", nargs="*", help=f"{', '.join(KNOWN)}; default: all")
     parser.add_argument("--quick", action="store_true", help="short runs, to try; not kept")
     arguments = parser.parse_args()
     names = arguments.name or [*FIGURES, "report"]
-    if unknown := [name for name in names if name not in (*FIGURES, "report")]:
-        parser.error(f"there is no figure {unknown[0]!r}; there are {', '.join(FIGURES)}")
+    if unknown := [name for name in names if name not in KNOWN]:
+        parser.error(f"there is no figure {unknown[0]!r}; there are {', '.join(KNOWN)}")
     print(
         f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, "
         f"{os.cpu_count()} cores, {platform.system()} {platform.release()}"
@@ -57,8 +60,8 @@ def main() -> int:
 
 
 def _figure(name: str, *, quick: bool) -> str:
-    if name in PRINTED:
-        return PRINTED[name]()
+    if printed := (PRINTED | ASKED_FOR).get(name):
+        return printed()
     module = KEPT[name]
     found = module.measure(quick=quick)
     if not quick:

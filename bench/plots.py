@@ -20,7 +20,12 @@ def draw(folder: Path) -> list[Path]:
         raise NotMeasured("plots need matplotlib: pip install -e '.[bench]'") from why
     mpl.use("svg")
     # The same values give the same file.
-    mpl.rcParams |= {"svg.hashsalt": "gslb", "font.size": 9, "axes.axisbelow": True}
+    mpl.rcParams |= {
+        "svg.hashsalt": "gslb",
+        "svg.fonttype": "none",
+        "font.size": 9,
+        "axes.axisbelow": True,
+    }
     folder.mkdir(parents=True, exist_ok=True)
     drawn: list[Path] = []
     if found := store.load("qps"):
