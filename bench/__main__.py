@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -44,6 +45,8 @@ def main() -> int:
         f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, "
         f"{os.cpu_count()} cores, {platform.system()} {platform.release()}"
     )
+    # So that servers and namespaces are ended when this is.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     failed = False
     for name in names:
         if name == "report":

@@ -26,6 +26,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 import dns.edns
+import dns.exception
 import dns.message
 import dns.query
 import dns.rcode
@@ -90,7 +91,10 @@ def _small(wire: Wire, root: Path, rounds: int, seconds: float, found: store.Res
         servers = _all_started(stack, wire, root, case, found)
         for server in servers:
             if DYNAMIC in server.peer.names and server.peer is not ECHO:
-                _check(wire, server, clients, found)
+                try:
+                    _check(wire, server, clients, found)
+                except dns.exception.DNSException as why:
+                    found["notes"].append(f"{server.label} answers a client badly: {why}")
         for kind in (STATIC, DYNAMIC, NXDOMAIN):
             taking_part = [server for server in servers if kind in server.peer.names]
             _rounds(wire, taking_part, kind, asks, rounds, seconds, found)
@@ -161,17 +165,26 @@ def _rounds(
 
     def runs(taking_part: Sequence[Started], pace: str) -> dict[str, list[Run]]:
         taken: dict[str, list[Run]] = {server.label: [] for server in taking_part}
-        for _ in range(rounds):
-            for server in taking_part:
-                asked = asks[server.peer.names[kind]]
-                rename = kind == NXDOMAIN
+        for server in [server for _ in range(rounds) for server in taking_part]:
+            if server.label not in taken:
+                continue
+            asked = asks[server.peer.names[kind]]
+            rename = kind == NXDOMAIN
+            try:
                 run = load.ours(wire, server, asked, seconds, pace, rename=rename)
                 taken[server.label].append(_judged(run, server, kind))
+            except NotMeasured as why:
+                found["notes"].append(f"{server.label}, {kind}: left out, {why}")
+                del taken[server.label]
         return taken
 
     saturated = runs(servers, f"window={load.WINDOW}")
     _note(found["saturation"], kind, saturated)
-    fast = [server for server in servers if server.peer.fast and server.listen.threads == 1]
+    fast = [
+        server
+        for server in servers
+        if server.peer.fast and server.listen.threads == 1 and server.label in saturated
+    ]
     if fast:
         slowest = min(median(run.rate for run in saturated[server.label]) for server in fast)
         rate = int(slowest * STEADY_PART)
@@ -206,12 +219,15 @@ def _witness(
     """Ask the fast servers by dnsperf and kxdpgun too: they should see them in the same order."""
     fast = [server for server in servers if server.peer.fast and server.listen.threads == 1]
     for server in fast:
-        own = median(
+        rates = [
             run["rate"]
             for row in found["saturation"]
             if row["kind"] == STATIC and row["server"] == server.label
             for run in row["runs"]
-        )
+        ]
+        if not rates:
+            continue
+        own = median(rates)
         try:
             asked = asks[FIXED]
             seen = {
@@ -240,7 +256,8 @@ def _check(
                 wanted, server.listen.address, port=server.listen.port, timeout=2
             )
         if response.rcode() != dns.rcode.NOERROR or len(response.answer) != 1:
-            raise NotMeasured(f"{server.label} answers {name} with {response}")
+            found["notes"].append(f"{server.label} answers {name} with {response}")
+            return
         answers.add(response.answer[0][0].to_text())
         scopes |= {o.scopelen for o in response.options if isinstance(o, dns.edns.ECSOption)}
     if len({address.rpartition(".")[0] for address in answers}) < 3:
