@@ -91,9 +91,10 @@ def started(
     command = at(cores(range(on_cores or listen.threads), argv))
     with running(command, log=log) as child:
         server = Started(peer, listen, child.pid, tuple(argv), log)
-        if STATIC in peer.names and peer.name != ECHO.name:
+        if STATIC in peer.names:
             wait_for_answer(
-                child, listen.port, peer.names[STATIC], log, listen.address, start_max_s
+                *(child, listen.port, peer.names[STATIC], log, listen.address, start_max_s),
+                empty=peer.name == ECHO.name,
             )
         yield server
 
@@ -108,9 +109,7 @@ def found(program: str) -> str | None:
     return path
 
 
-ECHO = Peer(
-    "bare echo", "", (), peerfiles.echo, {STATIC: FIXED, DYNAMIC: SERVICE}, (1, 2), fast=True
-)
+ECHO = Peer("bare echo", "", (), peerfiles.echo, _ALL, (1, 2), fast=True)
 NATIVE = Peer("gslb", GSLB[0], (*GSLB, "--version"), peerfiles.gslb_native, _ALL, (1, 2), fast=True)
 PYTHON = Peer("gslb in Python", GSLB[0], (*GSLB, "--version"), peerfiles.gslb_python, _ALL)
 GDNSD = Peer("gdnsd", "gdnsd", ("gdnsd", "-V"), peerfiles.gdnsd, _ALL, (1, 2), fast=True)
