@@ -10,7 +10,8 @@ query without a response within the run and 0.3 s is lost.
 On one core a server's thread that answers competes with all else that the server does; so
 gslb is also measured where it may use all cores, of which the last is the load's as well.
 
-That the verdicts do flip is seen at the admin API before anything is measured.
+That the verdicts do flip, and the zones reload, is read from the server's log and metrics, and
+printed beside.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from bench.load import Run
 from bench.netns import Wire
 from bench.peerfiles import gslb_files
 from bench.peers import ECHO, GDNSD, NATIVE, PYTHON, STATIC, Started, started
-from bench.process import GSLB, NotMeasured, cores, last_core, running
+from bench.process import GSLB, START_MAX_S, NotMeasured, cores, last_core, running
 from bench.table import shown, si
 
 NETWORKS, CLIENTS = 100_000, 20_000
@@ -45,7 +46,6 @@ SERVICES, MEMBERS = 100, 10
 FIRST_PORT, TARGET_PORT = 5401, 8100
 SETTLE_S = 2.0
 RELOAD_S = 1.0
-SAMPLES = 5
 # A server, the engine if it is gslb, and how many cores it may use.
 SUBJECTS = (
     (ECHO, None, 1),
@@ -98,8 +98,10 @@ def measure(*, quick: bool = False) -> store.Result:
                         ours, folder, case, listen, wire.at_server, on_cores=on_cores
                     ) as server,
                 ):
-                    time.sleep(SETTLE_S)
-                    disturbance = Disturbance(wire, folder, case, flag) if engine else None
+                    disturbance = None
+                    if engine:
+                        _wait_until_ready(wire, folder)
+                        disturbance = Disturbance(wire, folder, case, flag)
                     rows = _rows(wire, server, queries, rounds, seconds, disturbance)
             except NotMeasured as why:
                 found["notes"].append(f"{label}: left out, {why}")
@@ -117,7 +119,7 @@ def _rows(
     disturbance: Disturbance | None,
 ) -> list[store.Result]:
     """Load a server at half of its best, quiet and disturbed in turn."""
-    full = load.ours(wire, server, queries, seconds / 2, f"window={load.WINDOW}")
+    full = load.ours(wire, server, queries, max(1.0, seconds / 2), f"window={load.WINDOW}")
     rate = int(full.rate / 2)
     if not rate:
         raise NotMeasured("it answers nothing")
@@ -154,7 +156,8 @@ def _members(wire: Wire, flag: Path, *, wanted: bool) -> Iterator[None]:
 class Disturbance:
     """While its block is entered every verdict flips, and the zone is reloaded, each second.
 
-    `seen` is what the admin API says of it: flips, reloads and publishes a second.
+    `seen` says how often they really did, by the server's log and its metrics: the flips a
+    second of the member that flipped least, and the reloads and publishes a second.
     """
 
     def __init__(self, wire: Wire, folder: Path, case: Case, flag: Path) -> None:
@@ -165,10 +168,10 @@ class Disturbance:
 
     def __enter__(self) -> None:
         self._flag.touch()
-        if not self.seen:
-            self.seen["flips_per_s"] = _flips_per_s(self._wire, self._folder)
         self._done.clear()
+        time.sleep(SETTLE_S)
         self._before, self._start_s = _metrics(self._wire, self._folder), time.monotonic()
+        self._logged = (self._folder / "log").stat().st_size
         self._thread = threading.Thread(target=self._reload)
         self._thread.start()
 
@@ -176,11 +179,21 @@ class Disturbance:
         self._done.set()
         self._thread.join()
         took_s = time.monotonic() - self._start_s
+        self._flag.unlink()
         after = _metrics(self._wire, self._folder)
         for what in ("publishes", "reloads"):
             key = f"gslb_{what}_total"
             self.seen[f"{what}_per_s"] = round((after[key] - self._before[key]) / took_s, 2)
-        self._flag.unlink()
+        self.seen["flips_per_s"] = round(min(self._flips().values()) / took_s, 2)
+
+    def _flips(self) -> dict[str, int]:
+        """Return how often each member's verdict has flipped, as the log tells."""
+        members = [address for pool in self._case.pools(0).values() for address, _ in pool]
+        flips = dict.fromkeys(members, 0)
+        log = (self._folder / "log").read_bytes()[self._logged :].decode()
+        for member in re.findall(r" verdict member=(\S+) ", log):
+            flips[member] += 1
+        return flips
 
     def _reload(self) -> None:
         while not self._done.wait(RELOAD_S):
@@ -189,33 +202,31 @@ class Disturbance:
             (self._folder / "next").rename(self._folder / "example.com.zone")
 
 
-def _flips_per_s(wire: Wire, folder: Path) -> float:
-    """Return how often a verdict flips: the least often of all, in flips per second."""
-    changes: dict[str, int] = {}
-    last: dict[str, float] = {}
+def _wait_until_ready(wire: Wire, folder: Path) -> None:
+    """Return once every member has its first verdict, and what that led to is over."""
+    deadline_s = time.monotonic() + START_MAX_S
+    while True:
+        try:
+            _asked(wire, folder, "readyz")
+            break
+        except OSError as why:
+            if time.monotonic() > deadline_s:
+                raise NotMeasured(f"not ready within {START_MAX_S:g} s: {why}") from why
+        time.sleep(0.2)
     time.sleep(SETTLE_S)
-    start_s = time.monotonic()
-    for _ in range(SAMPLES * 4):
-        now = {k: v for k, v in _metrics(wire, folder).items() if k.startswith("gslb_member_up")}
-        for member, verdict in now.items():
-            changes[member] = changes.get(member, 0) + (last.get(member, verdict) != verdict)
-        last = now
-        time.sleep(0.25)
-    took_s = time.monotonic() - start_s
-    least = min(changes.values(), default=0)
-    if not least:
-        raise NotMeasured("not every verdict flips")
-    return round(least / took_s, 2)
 
 
-def _metrics(wire: Wire, folder: Path) -> dict[str, float]:
+def _asked(wire: Wire, folder: Path, what: str) -> str:
     where = json.loads((folder / "gslb.yaml").read_text())["listen"]["admin"]
     with (
         netns.within(wire.server),
-        urllib.request.urlopen(f"http://{where}/metrics", timeout=10) as response,
+        urllib.request.urlopen(f"http://{where}/{what}", timeout=10) as response,
     ):
-        text = response.read().decode()
-    lines = re.findall(r"^(gslb\S+) (\S+)$", text, re.MULTILINE)
+        return str(response.read().decode())
+
+
+def _metrics(wire: Wire, folder: Path) -> dict[str, float]:
+    lines = re.findall(r"^(gslb\S+) (\S+)$", _asked(wire, folder, "metrics"), re.MULTILINE)
     return {name: float(value) for name, value in lines}
 
 

@@ -38,6 +38,11 @@ def gslb_keys() -> frozenset[str]:
     return frozenset(known)
 
 
+def gslb_engines() -> list[str]:
+    """Return the engines that can be chosen, the fastest first."""
+    return ["native", "python"] if "engine" in gslb_keys() else ["python"]
+
+
 def gslb_engine(engine: str, threads: int) -> dict[str, object]:
     """Return the keys that choose an engine; raise NotMeasured if this gslb has no such choice."""
     if "engine" in gslb_keys():

@@ -65,7 +65,7 @@ WANTED = {STATIC: "0", DYNAMIC: "0", NXDOMAIN: "3", LARGE: "0"}
 
 def measure(*, quick: bool = False) -> store.Result:
     """Measure every server that is there, and return all runs."""
-    rounds, seconds = (2, 0.5) if quick else (5, 1.5)
+    rounds, seconds = (2, 0.5) if quick else (5, 1.2)
     found: store.Result = {"rounds": rounds, "seconds": seconds, "notes": []}
     found |= {"saturation": [], "steady": [], "witnesses": [], "servers": {}}
     with TemporaryDirectory(prefix="gslb-bench-") as name, netns.wire() as wire:
