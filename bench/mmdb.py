@@ -1,12 +1,11 @@
-"""Time and memory to compile a city database of a million networks, and to hold it.
+"""Time and memory to compile a city database of a million networks, and to start from its cache.
 
-Three tables of one run.  *Compiling*: child processes that walk the database and compile the
+Two tables of one run.  *Compiling*: child processes that walk the database and compile the
 geo map, with the native code and in Python alone, beside one that only walks the same file
 with the maxminddb reader (its C extension) and does nothing with what it finds.  The
 interpreter's start and its imports are in "whole"; "compiling" is without them.  *Starting*:
-the same with everything in the cache.  *Running*: the resident memory of a node that started
-from its cache and has answered, beside gdnsd's with the same database and the same places.
-Printed are the medians of the rounds, their range, and ratios.
+the same with everything in the cache.  Printed are the medians of the rounds, their range, and
+ratios.  What a running node holds is in `bench.memory`.
 """
 
 from __future__ import annotations
@@ -20,16 +19,9 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from bench.peers import PEERS, SERVICE
-from bench.process import (
-    NotMeasured,
-    free_port,
-    measured,
-    resident_bytes,
-    running,
-    tail,
-    wait_for_answer,
-)
+from bench.case import Case, Listen
+from bench.peerfiles import gslb_files
+from bench.process import free_port, measured, tail
 from bench.table import mib, shown
 
 NETWORKS = 1_000_000
@@ -56,15 +48,13 @@ def figure(networks: int = NETWORKS, rounds: int = ROUNDS) -> str:
         measured([sys.executable, "-m", "bench.world", str(database), str(networks)], log=log)
         size = f"{networks} networks in {mib(database.stat().st_size)}"
         children = {"plain walk": [*THIS, "walk", str(database)]}
-        (gslb,) = (peer for peer in PEERS if peer.name == "gslb")
-        config = gslb.prepare(folder, database, free_port())[-1]
+        config = str(gslb_files(folder, Case(database), Listen("127.0.0.1", free_port())))
         for engine in ENGINES:
             children[f"compiling, {engine}"] = [*THIS, "make", engine, config]
         cold = _rounds(children, rounds, folder, log, keep_cache=False)
         del children["plain walk"]
         warm = _rounds(children, rounds, folder, log, keep_cache=True)
-        held = _held(folder, database, rounds, log)
-    return "\n\n".join([size, _compiling(cold), _starting(warm), held])
+    return "\n\n".join([size, _compiling(cold), _starting(warm)])
 
 
 def _rounds(
@@ -119,46 +109,6 @@ def _starting(taken: Mapping[str, Sequence[Taken]]) -> str:
     return shown(("what", "time", "range", "peak memory"), rows)
 
 
-def _held(folder: Path, database: Path, rounds: int, log: Path) -> str:
-    notes: list[str] = []
-    held: dict[str, list[int]] = {}
-    for number in range(rounds):
-        for what in ("gdnsd", *ENGINES):
-            try:
-                held.setdefault(what, []).append(
-                    _held_by(what, folder / f"{what}-{number}", database, folder / "var", log)
-                )
-            except NotMeasured as why:
-                notes.append(f"{what}: left out, {why}")
-    beside = median(held.get("gdnsd") or [0])
-    rows = [
-        [
-            what if what == "gdnsd" else f"gslb, {what}",
-            mib(median(all_)),
-            f"{mib(min(all_))}–{mib(max(all_))}",
-            f"{median(all_) / beside:.2f}" if beside else "?",
-        ]
-        for what, all_ in held.items()
-        if all_
-    ]
-    return "\n".join([shown(("running", "memory", "range", "to gdnsd"), rows), *notes])
-
-
-def _held_by(what: str, folder: Path, database: Path, cache: Path, log: Path) -> int:
-    (peer,) = (peer for peer in PEERS if peer.name == ("gdnsd" if what == "gdnsd" else "gslb"))
-    if peer.found() is None:
-        raise NotMeasured(f"{peer.program} is not installed")
-    folder.mkdir()
-    port = free_port()
-    argv = peer.prepare(folder, database, port)
-    if what != "gdnsd":
-        shutil.copytree(cache, folder / "var")
-        argv = [*THIS, "run", what, argv[-1]]
-    with running(argv, log=log) as child:
-        wait_for_answer(child, port, SERVICE, log)
-        return resident_bytes(child.pid)
-
-
 # What the children do
 
 
@@ -194,22 +144,15 @@ def _make(config: str) -> None:
     print(time.perf_counter() - began_s)
 
 
-def _run(config: str) -> None:
-    from gslb.cli.app import main  # noqa: PLC0415
-
-    sys.argv = ["gslb", "run", config]
-    main()
-
-
 def _child(argv: Sequence[str]) -> None:
     match argv:
         case ["walk", path]:
             began_s = time.perf_counter()
             _walk(path)
             print(time.perf_counter() - began_s)
-        case [verb, engine, config]:
+        case ["make", engine, config]:
             _without_native_code(engine)
-            (_make if verb == "make" else _run)(config)
+            _make(config)
 
 
 if __name__ == "__main__":
