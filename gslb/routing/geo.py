@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from ipaddress import IPv6Network
 from operator import attrgetter
 
@@ -99,7 +100,9 @@ def compile_map(key: MapKey, atlas: Atlas, regions: Regions, overlay: Overlay = 
     numbers: dict[Rungs, int] = {}
     known: list[dict[object, int]] = [{} for _ in chains]
 
-    # Ordering is what costs, and most places differ only in what no step looks at.
+    # Ordering is what costs, and many places differ only in what no step looks at.  The same
+    # pair of numbers comes once for each family.
+    @cache
     def order(number: int, cover: int) -> int:
         place = atlas.places[number]
         seen = looked_at(place)
