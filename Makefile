@@ -21,6 +21,7 @@ check: setup
 	$(BIN)/pytest -q -p no:cacheprovider tests/test_architecture.py tests/test_docs.py
 
 bench: setup
+	$(BIN)/python -c "import dnslib, matplotlib" 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python -m bench
 
 docs: setup

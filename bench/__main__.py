@@ -1,40 +1,75 @@
-"""Run the benchmarks: python -m bench [qps|mmdb|detect]…; all of them without a name."""
+"""Run the benchmarks: python -m bench [--quick] [NAME]…; all of them without a name.
+
+`python -m bench report` draws docs/performance.md and its plots from what the last runs kept.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import platform
+import signal
 import sys
 import time
+from collections.abc import Callable
+from types import ModuleType
 
-from bench import detect, mmdb, qps
+from bench import detect, flips, latency, memory, mmdb, profile, qps, report, store
 from bench.process import NotMeasured
 
-FIGURES = {"qps": qps, "mmdb": mmdb, "detect": detect}
+# Kept as JSON, and drawn by the report; the others are printed only.
+KEPT: dict[str, ModuleType] = {
+    "qps": qps,
+    "latency": latency,
+    "flips": flips,
+    "memory": memory,
+}
+PRINTED: dict[str, Callable[[], str]] = {"mmdb": mmdb.figure, "detect": detect.figure}
+# Only where it is asked for by its name.
+ASKED_FOR: dict[str, Callable[[], str]] = {"profile": profile.figure}
+FIGURES = (*KEPT, *PRINTED)
+KNOWN = (*FIGURES, *ASKED_FOR, "report")
+MODULES: dict[str, ModuleType] = {**KEPT, "mmdb": mmdb, "detect": detect, "profile": profile}
 
 
 def main() -> int:
     """Print the figures that were asked for; give 1 if one could not be had."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("name", nargs="*", help=f"{', '.join(FIGURES)}; default: all")
-    names = parser.parse_args().name or list(FIGURES)
-    if unknown := [name for name in names if name not in FIGURES]:
-        parser.error(f"there is no figure {unknown[0]!r}; there are {', '.join(FIGURES)}")
+    parser.add_argument("name", nargs="*", help=f"{', '.join(KNOWN)}; default: all")
+    parser.add_argument("--quick", action="store_true", help="short runs, to try; not kept")
+    arguments = parser.parse_args()
+    names = arguments.name or [*FIGURES, "report"]
+    if unknown := [name for name in names if name not in KNOWN]:
+        parser.error(f"there is no figure {unknown[0]!r}; there are {', '.join(KNOWN)}")
     print(
         f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, "
         f"{os.cpu_count()} cores, {platform.system()} {platform.release()}"
     )
+    # So that servers and namespaces are ended when this is.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     failed = False
     for name in names:
-        caption = (FIGURES[name].__doc__ or "").partition("\n")[0]
+        if name == "report":
+            report.main()
+            continue
+        caption = (MODULES[name].__doc__ or "").partition("\n")[0]
         print(f"\n{name}: {caption}\n", flush=True)
         try:
-            print(FIGURES[name].figure(), flush=True)
+            print(_figure(name, quick=arguments.quick), flush=True)
         except NotMeasured as why:
             failed = True
             print(f"not measured: {why}", file=sys.stderr)
     return int(failed)
+
+
+def _figure(name: str, *, quick: bool) -> str:
+    if printed := (PRINTED | ASKED_FOR).get(name):
+        return printed()
+    module = KEPT[name]
+    found = module.measure(quick=quick)
+    if not quick:
+        store.save(name, found)
+    return str(module.table(found))
 
 
 if __name__ == "__main__":

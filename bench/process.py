@@ -8,8 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,11 +52,20 @@ def free_port() -> int:
             return port
 
 
-def pinned(core: int, argv: Sequence[str]) -> list[str]:
-    """Return the command that runs *argv* on one core only, under the same process id."""
+def cores(wanted: Iterable[int], argv: Sequence[str]) -> list[str]:
+    """Return the command that runs *argv* on some cores only, under the same process id.
+
+    Where the machine has fewer cores they are counted round, and so shared.
+    """
     if shutil.which("taskset") is None:
         raise NotMeasured("taskset (util-linux) is not installed, so nothing can be pinned")
-    return ["taskset", "-c", str(core % (os.cpu_count() or 1)), *argv]
+    known = os.cpu_count() or 1
+    return ["taskset", "-c", ",".join(str(core % known) for core in wanted), *argv]
+
+
+def last_core() -> int:
+    """Return the core of the load: the last, so that servers have the first ones."""
+    return (os.cpu_count() or 1) - 1
 
 
 @contextmanager
@@ -77,20 +86,32 @@ def running(argv: Sequence[str], *, log: Path) -> Iterator[subprocess.Popen[byte
                 child.wait()
 
 
-def wait_for_answer(child: subprocess.Popen[bytes], port: int, name: str, log: Path) -> None:
-    """Return once *name* is answered with an A record; raise NotMeasured if that never happens."""
+def wait_for_answer(
+    child: subprocess.Popen[bytes],
+    port: int,
+    name: str,
+    log: Path,
+    address: str = "127.0.0.1",
+    start_max_s: float = START_MAX_S,
+    *,
+    empty: bool = False,
+) -> None:
+    """Return once *name* is answered, with something unless *empty* will do.
+
+    Raise NotMeasured if that never happens.
+    """
     query = dns.message.make_query(name, "A")
-    deadline = time.monotonic() + START_MAX_S
+    deadline = time.monotonic() + start_max_s
     while time.monotonic() < deadline:
         if child.poll() is not None:
             raise NotMeasured(f"ended at once with status {child.returncode}: {tail(log)}")
         try:
-            if dns.query.udp(query, "127.0.0.1", port=port, timeout=0.3).answer:
+            if dns.query.udp(query, address, port=port, timeout=0.1).answer or empty:
                 return
         except (dns.exception.DNSException, OSError):
             pass
-        time.sleep(0.1)
-    raise NotMeasured(f"does not answer {name} within {START_MAX_S:g} s: {tail(log)}")
+        time.sleep(0.02)
+    raise NotMeasured(f"does not answer {name} within {start_max_s:g} s: {tail(log)}")
 
 
 def measured(argv: Sequence[str], *, log: Path) -> Usage:
@@ -109,10 +130,68 @@ def measured(argv: Sequence[str], *, log: Path) -> Usage:
     return Usage(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
+def tree(pid: int) -> list[int]:
+    """Return a process and all that descend from it."""
+    found = [pid]
+    for parent in found:
+        for task in _tasks(parent):
+            with suppress(OSError):
+                found += map(int, (task / "children").read_text().split())
+    return found
+
+
 def cpu_s(pid: int) -> float:
-    """Return the CPU seconds that a process has used so far, all of its threads together."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Return the CPU seconds that a process and its descendants have used so far.
+
+    The time that the kernel spent on packets while one of them was running is in it.
+    """
+    used_ns = 0
+    for each in tree(pid):
+        for task in _tasks(each):
+            with suppress(OSError):
+                used_ns += int((task / "schedstat").read_text().split()[0])
+    return used_ns / 1e9
+
+
+def held_bytes(pid: int) -> int:
+    """Return the memory of a process and its descendants; what is shared is counted once (PSS)."""
+    return sum(_field_bytes(f"/proc/{each}/smaps_rollup", "Pss:") for each in tree(pid))
+
+
+def peak_bytes(pid: int) -> int:
+    """Return the sum of the most that a process and its descendants ever held (VmHWM)."""
+    return sum(_field_bytes(f"/proc/{each}/status", "VmHWM:") for each in tree(pid))
+
+
+def _field_bytes(path: str, field: str) -> int:
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError:
+        return 0  # it has just ended
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
+
+
+def core_busy_s(core: int) -> float:
+    """Return the seconds that a core has not been idle since the machine started."""
+    wanted = f"cpu{core} "
+    line = next(
+        line for line in Path("/proc/stat").read_text().splitlines() if line.startswith(wanted)
+    )
+    ticks = [int(field) for field in line.split()[1:9]]
+    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def _tasks(pid: int) -> list[Path]:
+    try:
+        return list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return []
+
+
+def resident_bytes(pid: int) -> int:
+    """Return how much memory a process has resident, in bytes, what it shares included."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def tail(log: Path) -> str:

@@ -1,200 +1,343 @@
-"""Queries per second at saturation: gslb beside gdnsd, Knot and PowerDNS.
+"""Responses per second at saturation, and CPU time per query: gslb beside its peers and the limit.
 
-All servers run at once, each in the foreground on the first core and idle but for the one
-that is asked; dnsperf asks from the second core with 100 queries under way.  The runs go
-round the servers, so that a noisy minute hits all of them.  Printed are the median and the
-range of the runs, the ratio of the medians to gslb's, and what part of its core the server
-used: well below 100 % means that dnsperf, not the server, was the limit.
+Each server runs on the first core, or the first two, and the load on the last one, over a
+wire between two namespaces (`bench.netns`).  They all run at once, idle but for the one that
+is asked, and the runs go round them, so that a noisy minute hits all of them.
+
+- Saturation: 200 queries under way.  A server's core is then busy all the time.
+- Steady: the fast ones again, all at one rate, a part of what the slowest of them can do.
+  A server that is woken for few datagrams at once pays more for each.
+
+CPU time is the server's, user and system, all threads and processes, with the kernel's work
+on packets that falls to it (see `bench.netns`): the bare echo has the same, and is the limit.
+`large` is a thousand services of twenty members and a million networks, with names and
+clients at random, beside the same server's small case.
 """
 
 from __future__ import annotations
 
-import random
-import re
-import shutil
-import subprocess
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
 import dns.edns
+import dns.exception
 import dns.message
 import dns.query
 import dns.rcode
-import dns.rdatatype
 
-from bench import world
-from bench.peers import PEERS, Peer
-from bench.process import (
-    NotMeasured,
-    cpu_s,
-    free_port,
-    pinned,
-    running,
-    wait_for_answer,
+from bench import load, netns, store, world
+from bench.case import FIXED, Case, Listen
+from bench.load import Run, write_queries
+from bench.netns import Wire
+from bench.peers import (
+    DYNAMIC,
+    ECHO,
+    GDNSD,
+    NATIVE,
+    NXDOMAIN,
+    PEERS,
+    PYTHON,
+    STATIC,
+    Started,
+    started,
 )
+from bench.process import NotMeasured
 from bench.table import shown, si
 
-NETWORKS = 100_000
 CLIENTS = 20_000
-ROUNDS = 5
-RUN_S = 3
-OUTSTANDING = 100
-SOCKETS = 4
-SERVER_CORE, DNSPERF_CORE = 0, 1
+LARGE_CLIENTS = 200_000
+NETWORKS, LARGE_NETWORKS = 100_000, 1_000_000
+SERVICES, MEMBERS = 1_000, 20
+LARGE = "large"
+STEADY_PART = 0.6
 PROBES = 40
-LOST_MAX_PERCENT = 1.0
+LOST_MAX = 0.01
+PORT_FIRST = 5301
+START_MAX_S = 240.0
+WANTED = {STATIC: "0", DYNAMIC: "0", NXDOMAIN: "3", LARGE: "0"}
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A started server: where it listens and which process it is."""
-
-    peer: Peer
-    port: int
-    pid: int
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run of dnsperf: queries answered per second, and the part of its core the server used."""
-
-    qps: float
-    busy: float
+def measure(*, quick: bool = False) -> store.Result:
+    """Measure every server that is there, and return all runs."""
+    rounds, seconds = (2, 0.5) if quick else (5, 1.2)
+    found: store.Result = {"rounds": rounds, "seconds": seconds, "notes": []}
+    found |= {"saturation": [], "steady": [], "witnesses": [], "servers": {}}
+    with TemporaryDirectory(prefix="gslb-bench-") as name, netns.wire() as wire:
+        _small(wire, Path(name), rounds, seconds, found)
+        networks = NETWORKS if quick else LARGE_NETWORKS
+        _large(wire, Path(name), rounds, seconds, networks, found)
+    return found
 
 
-def figure(rounds: int = ROUNDS, run_s: int = RUN_S) -> str:
-    """Measure all servers that are there and return the table, with the missing ones named."""
-    if shutil.which("dnsperf") is None:
-        raise NotMeasured("dnsperf is not installed")
-    notes: list[str] = []
-    with TemporaryDirectory(prefix="gslb-bench-") as folder, ExitStack() as stack:
-        root = Path(folder)
-        database = root / "city.mmdb"
-        made = world.make(NETWORKS)
-        world.save(made, database)
-        clients = made.clients(CLIENTS, seed=world.SEED)
-        del made
-        questions = {name: kind for peer in PEERS for kind, name in peer.names}
-        files = {
-            name: _write_queries(root, name, kind, clients) for name, kind in questions.items()
+def _small(wire: Wire, root: Path, rounds: int, seconds: float, found: store.Result) -> None:
+    made = world.make(NETWORKS)
+    database = root / "city.mmdb"
+    world.save(made, database)
+    clients = made.clients(CLIENTS, seed=world.SEED)
+    del made
+    gc.collect()
+    case = Case(database)
+    asks: dict[str, Path] = {}
+    for kind, ask in {(kind, ask) for peer in PEERS for kind, ask in peer.names.items()}:
+        of = clients if kind == DYNAMIC else [None]
+        asks[ask] = write_queries(root / f"{ask}.queries", [ask], of)
+    with ExitStack() as stack:
+        servers = _all_started(stack, wire, root, case, found)
+        for server in servers:
+            if DYNAMIC in server.peer.names and server.peer is not ECHO:
+                try:
+                    _check(wire, server, clients, found)
+                except dns.exception.DNSException as why:
+                    found["notes"].append(f"{server.label} answers a client badly: {why}")
+        for kind in (STATIC, DYNAMIC, NXDOMAIN):
+            taking_part = [server for server in servers if kind in server.peer.names]
+            _rounds(wire, taking_part, kind, asks, rounds, seconds, found)
+        _witness(wire, servers, asks, rounds, max(1, int(seconds)), found)
+
+
+def _large(
+    wire: Wire, root: Path, rounds: int, seconds: float, networks: int, found: store.Result
+) -> None:
+    made = world.make(networks)
+    database = root / "large.mmdb"
+    world.save(made, database)
+    clients = made.clients(LARGE_CLIENTS, seed=world.SEED + 1)
+    del made
+    gc.collect()
+    case = Case(database, services=SERVICES, members=MEMBERS)
+    names = [f"{name}.example.com" for name in case.service_names()]
+    asks = {LARGE: write_queries(root / "large.queries", names, clients)}
+    for number, peer in enumerate((NATIVE, PYTHON, GDNSD)):
+        large = replace(peer, names={LARGE: LARGE, STATIC: FIXED})
+        try:
+            listen = Listen(netns.SERVER, PORT_FIRST + 50 + number)
+            with (
+                netns.within(wire.client),
+                started(
+                    large, root / f"large-{number}", case, listen, wire.at_server, START_MAX_S
+                ) as server,
+            ):
+                _rounds(wire, [server], LARGE, asks, rounds, seconds, found)
+        except NotMeasured as why:
+            found["notes"].append(f"{peer.name}, large: left out, {why}")
+
+
+def _all_started(
+    stack: ExitStack, wire: Wire, root: Path, case: Case, found: store.Result
+) -> list[Started]:
+    servers = []
+    wanted = [(peer, threads) for threads in (1, 2) for peer in PEERS if threads in peer.threads]
+    for number, (peer, threads) in enumerate(wanted):
+        listen = Listen(netns.SERVER, PORT_FIRST + number, threads)
+        try:
+            with netns.within(wire.client):
+                folder = root / f"{number}"
+                server = stack.enter_context(started(peer, folder, case, listen, wire.at_server))
+        except NotMeasured as why:
+            found["notes"].append(f"{peer.name}: left out, {why}")
+            continue
+        servers.append(server)
+        does = (peer.prepare.__doc__ or "").strip()
+        found["servers"][server.label] = {
+            "version": peer.shown_version(),
+            "command": server.shown_command(root),
+            "does": does,
         }
-        subjects = []
-        for peer in PEERS:
+    return servers
+
+
+def _rounds(
+    wire: Wire,
+    servers: Sequence[Started],
+    kind: str,
+    asks: dict[str, Path],
+    rounds: int,
+    seconds: float,
+    found: store.Result,
+) -> None:
+    """Ask each server in turn, saturated and then steadily, and note all runs down."""
+
+    def runs(taking_part: Sequence[Started], pace: str) -> dict[str, list[Run]]:
+        taken: dict[str, list[Run]] = {server.label: [] for server in taking_part}
+        for server in [server for _ in range(rounds) for server in taking_part]:
+            if server.label not in taken:
+                continue
+            asked = asks[server.peer.names[kind]]
+            rename = kind == NXDOMAIN
             try:
-                subjects.append(_started(stack, peer, root, database))
+                run = load.ours(wire, server, asked, seconds, pace, rename=rename)
+                taken[server.label].append(_judged(run, server, kind))
             except NotMeasured as why:
-                notes.append(f"{peer.name}: left out, {why}")
-        rows: list[list[str]] = []
-        for kind in dict.fromkeys(questions.values()):
-            taking_part = [(s, name) for s in subjects for k, name in s.peer.names if k == kind]
-            for subject, name in taking_part:
-                if kind != "fixed":
-                    _check(subject, name, clients, notes)
-            runs: dict[str, list[Run]] = {subject.peer.name: [] for subject, _ in taking_part}
-            for _ in range(rounds):
-                for subject, name in taking_part:
-                    runs[subject.peer.name].append(_run(subject, files[name], run_s))
-            rows += _rows(kind, [subject for subject, _ in taking_part], runs)
-    header = ("question", "server", "version", "q/s", "range", "to gslb", "server's core")
-    return "\n".join([shown(header, rows), *notes])
+                found["notes"].append(f"{server.label}, {kind}: left out, {why}")
+                del taken[server.label]
+        return taken
+
+    saturated = runs(servers, f"window={load.WINDOW}")
+    _note(found["saturation"], kind, saturated)
+    fast = [
+        server
+        for server in servers
+        if server.peer.fast and server.listen.threads == 1 and server.label in saturated
+    ]
+    if fast and kind != LARGE:
+        slowest = min(median(run.rate for run in saturated[server.label]) for server in fast)
+        rate = int(slowest * STEADY_PART)
+        _note(found["steady"], kind, runs(fast, f"rate={rate}"), rate=rate)
 
 
-def _rows(
-    kind: str, subjects: Sequence[Subject], runs: Mapping[str, Sequence[Run]]
-) -> list[list[str]]:
-    middle = {name: median(run.qps for run in found) for name, found in runs.items()}
-    ours = middle.get("gslb")
-    rows = []
-    for subject in subjects:
-        found = runs[subject.peer.name]
-        name = subject.peer.name
-        rows.append(
-            [
-                kind,
-                name,
-                subject.version,
-                si(middle[name]),
-                f"{si(min(run.qps for run in found))}–{si(max(run.qps for run in found))}",
-                f"{middle[name] / ours:.2f}" if ours else "-",
-                f"{100 * median(run.busy for run in found):.0f} %",
-            ]
-        )
-    return rows
+def _judged(run: Run, server: Started, kind: str) -> Run:
+    if not run.received:
+        raise NotMeasured(f"{server.label} answers nothing to {kind}")
+    if server.peer is ECHO:
+        return run
+    if run.rcodes.get(WANTED[kind], 0) < run.received:
+        raise NotMeasured(f"{server.label} answers {kind} with codes {run.rcodes}")
+    if kind != NXDOMAIN and run.answers < run.received:
+        raise NotMeasured(f"{server.label}: {run.received - run.answers} answers to {kind} empty")
+    return run
 
 
-def _started(stack: ExitStack, peer: Peer, root: Path, database: Path) -> Subject:
-    program = peer.found()
-    if program is None:
-        raise NotMeasured(f"{peer.program} is not installed")
-    folder = root / peer.name
-    folder.mkdir()
-    port = free_port()
-    argv = peer.prepare(folder, database, port)
-    log = folder / "log"
-    child = stack.enter_context(running(pinned(SERVER_CORE, [program, *argv[1:]]), log=log))
-    for _, name in peer.names:
-        wait_for_answer(child, port, name, log)
-    return Subject(peer, port, child.pid, peer.shown_version())
+def _note(rows: list[store.Result], kind: str, taken: dict[str, list[Run]], **more: int) -> None:
+    rows += [
+        {"kind": kind, "server": label, "runs": [run.plain() for run in runs], **more}
+        for label, runs in taken.items()
+    ]
 
 
-def _run(subject: Subject, queries: Path, run_s: int) -> Run:
-    command = ["dnsperf", "-B", "-d", str(queries), "-s", "127.0.0.1", "-p", str(subject.port)]
-    command += ["-l", str(run_s), "-q", str(OUTSTANDING), "-c", str(SOCKETS), "-T", "1", "-t", "2"]
-    before_s = cpu_s(subject.pid)
-    done = subprocess.run(
-        pinned(DNSPERF_CORE, command), capture_output=True, text=True, check=False
-    )
-    used_s = cpu_s(subject.pid) - before_s
-    qps = re.search(r"Queries per second:\s+([\d.]+)", done.stdout)
-    ran_s = re.search(r"Run time \(s\):\s+([\d.]+)", done.stdout)
-    lost = re.search(r"Queries lost:\s+\d+ \(([\d.]+)%\)", done.stdout)
-    codes = re.search(r"Response codes:\s+(.*)", done.stdout)
-    if not (qps and ran_s and lost and codes):
-        raise NotMeasured(f"dnsperf says: {done.stdout[-500:]}{done.stderr[-500:]}")
-    if float(lost[1]) > LOST_MAX_PERCENT or not codes[1].endswith("(100.00%)"):
-        raise NotMeasured(f"{subject.peer.name}: {lost[1]} % lost, response codes {codes[1]}")
-    return Run(float(qps[1]), used_s / float(ran_s[1]))
+def _witness(
+    wire: Wire,
+    servers: Sequence[Started],
+    asks: dict[str, Path],
+    rounds: int,
+    seconds: int,
+    found: store.Result,
+) -> None:
+    """Ask the fast servers by dnsperf and kxdpgun too: they should see them in the same order."""
+    fast = [server for server in servers if server.peer.fast and server.listen.threads == 1]
+    for server in fast:
+        rates = [
+            run["rate"]
+            for row in found["saturation"]
+            if row["kind"] == STATIC and row["server"] == server.label
+            for run in row["runs"]
+        ]
+        if not rates:
+            continue
+        own = median(rates)
+        try:
+            asked = asks[FIXED]
+            seen = {
+                "dnsperf": [load.dnsperf(wire, server, asked, seconds) for _ in range(rounds)],
+                "kxdpgun": [
+                    load.kxdpgun(wire, server, FIXED, seconds, int(own * 1.5))
+                    for _ in range(rounds)
+                ],
+            }
+        except NotMeasured as why:
+            found["notes"].append(f"{server.label}, other loads: {why}")
+            continue
+        found["witnesses"].append({"server": server.label, "ours": own, **seen})
 
 
-def _check(subject: Subject, name: str, clients: Sequence[IPv4Network], notes: list[str]) -> None:
+def _check(
+    wire: Wire, server: Started, clients: Sequence[IPv4Network], found: store.Result
+) -> None:
     """See that the answers depend on the client, or the figure would not mean what it says."""
-    answers = set()
-    scopes = set()
+    name = server.peer.names[DYNAMIC]
+    answers, scopes = set(), set()
     for client in clients[:PROBES]:
-        query = _query(name, client)
-        response = dns.query.udp(query, "127.0.0.1", port=subject.port, timeout=2)
+        wanted = dns.message.from_wire(load.query(name, client))
+        with netns.within(wire.client):
+            response = dns.query.udp(
+                wanted, server.listen.address, port=server.listen.port, timeout=2
+            )
         if response.rcode() != dns.rcode.NOERROR or len(response.answer) != 1:
-            raise NotMeasured(f"{subject.peer.name} answers {name} with {response}")
+            found["notes"].append(f"{server.label} answers {name} with {response}")
+            return
         answers.add(response.answer[0][0].to_text())
         scopes |= {o.scopelen for o in response.options if isinstance(o, dns.edns.ECSOption)}
-    places = {address.rpartition(".")[0] for address in answers}
-    if len(places) < 3:
-        notes.append(
-            f"{subject.peer.name}: {name} shows only {sorted(answers)} to {PROBES} clients"
-        )
+    if len({address.rpartition(".")[0] for address in answers}) < 3:
+        found["notes"].append(f"{server.label} shows only {sorted(answers)} to {PROBES} clients")
     if not scopes - {0}:
-        notes.append(f"{subject.peer.name}: {name} is answered without a client subnet's scope")
+        found["notes"].append(f"{server.label}: answered without a client subnet's scope")
 
 
-def _write_queries(root: Path, name: str, kind: str, clients: Sequence[IPv4Network]) -> Path:
-    """Write dnsperf's binary form: messages with their lengths, as over TCP (RFC 1035 4.2.2)."""
-    path = root / f"{name}.queries"
-    order = random.Random(world.SEED).sample(clients, len(clients))
-    with path.open("wb") as out:
-        for client in order:
-            wire = _query(name, None if kind == "fixed" else client).to_wire()
-            out.write(len(wire).to_bytes(2, "big") + wire)
-    return path
+def table(found: store.Result) -> str:
+    """Return the tables of a result, as plain text."""
+    return "\n\n".join(
+        [
+            "At saturation:\n" + shown(*saturation_rows(found)),
+            "At one steady rate:\n" + shown(*steady_rows(found)),
+            "Static names, as other loads see it:\n" + shown(*witness_rows(found)),
+            "\n".join(found["notes"]),
+        ]
+    ).rstrip()
 
 
-def _query(name: str, client: IPv4Network | None) -> dns.message.QueryMessage:
-    options: list[dns.edns.Option] = []
-    if client is not None:
-        options.append(dns.edns.ECSOption(str(client.network_address), client.prefixlen))
-    return dns.message.make_query(name, dns.rdatatype.A, use_edns=0, payload=1232, options=options)
+def saturation_rows(found: store.Result) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows: rates and CPU time, as ratios to gdnsd's and the echo's."""
+    header = ["question", "server", "responses/s", "to gdnsd", "to the echo", "CPU µs", "lost"]
+    return header, [
+        [
+            row["kind"],
+            row["server"],
+            store.spread([run["rate"] for run in row["runs"]], si),
+            _ratio(found["saturation"], row, "gdnsd", "rate"),
+            _ratio(found["saturation"], row, "bare echo", "rate"),
+            store.spread([run["cpu_us"] for run in row["runs"]], "{:.2f}".format),
+            str(sum(run["lost"] for run in row["runs"])),
+        ]
+        for row in found["saturation"]
+    ]
+
+
+def steady_rows(found: store.Result) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows: CPU time per query, as ratios to gdnsd's and the echo's."""
+    header = ["question", "server", "queries/s", "CPU µs", "to gdnsd", "to the echo", "lost"]
+    return header, [
+        [
+            row["kind"],
+            row["server"],
+            si(row["rate"]),
+            store.spread([run["cpu_us"] for run in row["runs"]], "{:.2f}".format),
+            _ratio(found["steady"], row, "gdnsd", "cpu_us"),
+            _ratio(found["steady"], row, "bare echo", "cpu_us"),
+            str(sum(run["lost"] for run in row["runs"])),
+        ]
+        for row in found["steady"]
+    ]
+
+
+def witness_rows(found: store.Result) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows: what the three loads see of static names."""
+    header = ["server", "ours", "dnsperf", "kxdpgun"]
+    return header, [
+        [
+            row["server"],
+            si(row["ours"]),
+            store.spread(row["dnsperf"], si),
+            store.spread(row["kxdpgun"], si),
+        ]
+        for row in found["witnesses"]
+    ]
+
+
+def _ratio(rows: Sequence[store.Result], row: store.Result, base: str, key: str) -> str:
+    """Return the ratio of the medians to those of the base with as many threads, or a dash.
+
+    The echo has no large case: what it does is the same for all questions.
+    """
+    threads = row["server"].partition(", ")[2]
+    kinds = [row["kind"], DYNAMIC] if base == "bare echo" else [row["kind"]]
+    for kind in kinds:
+        for other in rows:
+            if other["server"] == f"{base}, {threads}" and other["kind"] == kind:
+                own = median(run[key] for run in row["runs"])
+                return f"{own / median(run[key] for run in other['runs']):.2f}"
+    return "-"

@@ -5,9 +5,13 @@ is torn, of another kind, or contradicts itself is refused with ValueError.
 """
 
 from collections.abc import Callable
+from os import PathLike
 from typing import final
 
 from gslb.model import RateLimit
+
+_Ipv4 = tuple[bytes, bytes]
+_Ipv6 = tuple[bytes, bytes, bytes]
 
 @final
 class Zone:
@@ -46,11 +50,25 @@ def give_back() -> None:
 
 @final
 class GeoMap:
-    """A geo map, from the image of `gslb.routing.image`."""
+    """A geo map over its image: copied, or mapped with `open`."""
 
     def __new__(cls, image: bytes) -> GeoMap: ...
-    def find(self, version: int, address: int) -> tuple[int, int]:
-        """Return the index of an address's order, and the scope for which it holds."""
+    @staticmethod
+    def open(path: str | PathLike[str]) -> GeoMap: ...
+    def find(self, version: int, address: int) -> tuple[int, int]: ...
+    @property
+    def orders(self) -> int: ...
+
+@final
+class Walked:
+    """One database, walked."""
+
+def walk(
+    octets: bytes, node_count: int, record_size: int, ip_version: int, asns: bool
+) -> Walked: ...
+def join(cities: Walked | None, asns: Walked | None, digest: str) -> bytes: ...
+def overlay_ipv4(one: _Ipv4, other: _Ipv4, combine: Callable[[int, int], int]) -> _Ipv4: ...
+def overlay_ipv6(one: _Ipv6, other: _Ipv6, combine: Callable[[int, int], int]) -> _Ipv6: ...
 
 @final
 class Tallies:
@@ -84,9 +102,7 @@ class Snapshot:
         now_s: float,
         size_max: int,
         guard: Guard | None = None,
-    ) -> (
-        tuple[bytes | None, int, int | None, str | None, int, tuple[int, bool] | None] | None
-    ):
+    ) -> tuple[bytes | None, int, int | None, str | None, int, tuple[int, bool] | None] | None:
         """Answer one message, as `gslb.routing.respond` does; None if another engine must.
 
         Octets (None: silence), type asked for, response code, service, number of the way, and

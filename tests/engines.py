@@ -38,7 +38,7 @@ class Guard:
         self.limiter = None if rule is None else Limiter(rule, key)
         self.native = None
         if native.IS_BUILT:
-            self.native = native.guard_of(self.secrets, rule, key)
+            self.native = native._native.Guard(list(self.secrets), rule, key)
 
 
 OPEN = Guard()

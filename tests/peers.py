@@ -185,8 +185,13 @@ remote-control:
 
 
 @asynccontextmanager
-async def nsd(folder: Path, address: str, zones: Mapping[str, str]) -> AsyncIterator[Endpoint]:
-    """Give a nameserver at port 53 of *address* for zones, each the text of a master file."""
+async def nsd(
+    folder: Path, address: str, zones: Mapping[str, str], *, server: str = "", port: int = DNS_PORT
+) -> AsyncIterator[Endpoint]:
+    """Give a nameserver at *address* for zones, each the text of a master file.
+
+    *server* are further lines of its ``server:`` clause.
+    """
     folder.mkdir()
     parts = []
     for number, (zone, text) in enumerate(zones.items()):
@@ -197,7 +202,7 @@ async def nsd(folder: Path, address: str, zones: Mapping[str, str]) -> AsyncIter
         f"""\
 server:
     ip-address: {address}
-    port: {DNS_PORT}
+    port: {port}
     server-count: 1
     username: ""
     chroot: ""
@@ -209,13 +214,14 @@ server:
     zonelistfile: "{folder}/zone.list"
     database: ""
     verbosity: 1
+{server}
 remote-control:
     control-enable: no
 """
         + "".join(parts)
     )
     async with _served([program("nsd"), "-d", "-c", str(conf)], "nsd started"):
-        yield Endpoint(address, DNS_PORT)
+        yield Endpoint(address, port)
 
 
 @asynccontextmanager

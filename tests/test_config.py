@@ -8,7 +8,7 @@ import pytest
 
 from gslb.config.fields import MEMBERS_MAX, STEPS_MAX
 from gslb.config.load import load
-from gslb.config.settings import Endpoint
+from gslb.config.settings import Cookies, Endpoint
 from gslb.dns import name
 from gslb.model import (
     Expect,
@@ -20,6 +20,7 @@ from gslb.model import (
     Nearest,
     Order,
     Quorum,
+    RateLimit,
     SafetyCatch,
     Sticky,
     Subject,
@@ -88,6 +89,7 @@ def test_what_is_not_written_has_its_default(folder):
     assert (config.geo_database, config.asn_database) == (None, None)
     assert config.geo_max_moved == Fraction(1, 5)
     assert (config.admin_token, config.max_withdrawal) == (None, None)
+    assert (config.cookies, config.rate_limit) == (Cookies(enabled=True, secrets=None), None)
     assert config.quorum == Quorum("majority", 0, 20.0)
     service = config.services()[0]
     assert service.route == (Nearest(),)
@@ -116,6 +118,52 @@ def test_everything_in_the_main_file_can_be_written(folder):
     assert config.max_withdrawal == SafetyCatch(Fraction(333, 1000), 90.0)
     assert config.geo_max_moved is None
     assert config.explain_to == (ip_network("192.0.2.1/32"),)
+
+
+SECRETS = ("00112233445566778899aabbccddeeff", "E5E973E5A6B2A43F48E7DC849E37BFCF")
+
+
+@pytest.mark.parametrize("written", [str(list(SECRETS)), f"{{hex: {list(SECRETS)}}}"])
+def test_secrets_can_be_written_in_the_main_file(folder, written):
+    config = folder.load(MAIN + f"cookies: {{secrets: {written}}}\n")
+
+    assert config.cookies == Cookies(secrets=tuple(map(bytes.fromhex, SECRETS)))
+
+
+def test_secrets_can_be_written_in_a_file_of_their_own_which_is_watched(folder):
+    text = f"# the active one\n\n{SECRETS[0]}\n  {SECRETS[1]}  # of last month\n"
+
+    config = folder.load(
+        MAIN + "cookies: {enabled: false, secrets: {file: keys.txt}}\n", keys__txt=text
+    )
+
+    assert config.cookies == Cookies(False, tuple(map(bytes.fromhex, SECRETS)))
+    assert folder.path / "keys.txt" in config.files
+
+
+@pytest.mark.parametrize(("text", "count"), [("# none\n", 0), ("%032x\n" * 9, 9)])
+def test_a_file_holds_some_secrets_and_not_too_many(folder, text, count):
+    text = text % tuple(range(count))
+
+    (note,) = folder.complaints(MAIN + "cookies: {secrets: {file: keys.txt}}\n", keys__txt=text)
+
+    assert f"holds {count} secrets" in note.problem
+    assert "1 to 8" in note.hint
+
+
+def test_a_rate_limit_is_on_once_it_is_written_with_a_burst_of_a_second(folder):
+    assert folder.load(MAIN + "rate_limit: {}\n").rate_limit == RateLimit()
+    assert folder.load(MAIN + "rate_limit: {per_second: 7}\n").rate_limit == RateLimit(7, 7)
+
+
+def test_everything_in_a_rate_limit_can_be_written(folder):
+    config = folder.load(
+        MAIN + "rate_limit: {per_second: 10, burst: 600, slip: 0, ipv4: 32, ipv6: 64, "
+        "exempt: [192.0.2.0/24, 2001:db8::1], table: 1024}\n"
+    )
+
+    exempt = (ip_network("192.0.2.0/24"), ip_network("2001:db8::1"))
+    assert config.rate_limit == RateLimit(10, 600, 0, 32, 64, exempt, 1024)
 
 
 def test_everything_in_a_monitor_can_be_written(folder):

@@ -15,10 +15,12 @@ JARGON = re.compile(
     r"Input should|pydantic|type=|value_error|Field required|Traceback", re.IGNORECASE
 )
 
+S = '"00112233445566778899aabbccddeeff"'
+
 MAIN_CASES = [
     # text after the main file's head, key, a part of the problem, a part of the hint
     ("«lisen: {}", "lisen", "unknown key", "did you mean listen?"),
-    ("«zzz: 1", "zzz", "unknown key", "known keys: admin_token, explain_to, geo,"),
+    ("«zzz: 1", "zzz", "unknown key", "known keys: admin_token, cookies, explain_to, geo,"),
     ("node: «5", "node", "5 is not text", 'in quotes: "5"'),
     ("state_dir: «[a]", "state_dir", "a list is not text", "write a text"),
     ("listen: «[a]", "listen", "a list is not a map", "key: value"),
@@ -51,6 +53,39 @@ MAIN_CASES = [
     ("max_withdrawal: «{for: 60s}", "max_withdrawal.share", "is missing", "add `share`"),
     ("max_withdrawal: {share: «half}", "max_withdrawal.share", "part of the whole", "50%"),
     ("max_withdrawal: {share: «.nan}", "max_withdrawal.share", "part of the whole", "50%"),
+    ("cookies: {«secret: []}", "cookies.secret", "unknown key", "did you mean secrets?"),
+    ("cookies: {enabled: «maybe}", "cookies.enabled", "neither true nor", "true or false"),
+    ("cookies: {secrets: «[]}", "cookies.secrets", "is empty", "at least one secret"),
+    ("cookies: {secrets: «c0ffee}", "cookies.secrets", "neither a list nor", "{file: PATH}"),
+    ("cookies: {secrets: «{c0ffee: 1}}", "cookies.secrets", "neither a list", "{file: PATH}"),
+    ("cookies: {secrets: [«c0ffee]}", "cookies.secrets[0]", "32 hexadecimal", "openssl"),
+    (f"cookies: {{secrets: [«{'1' * 32}]}}", "cookies.secrets[0]", "hexadecimal", "in quotes"),
+    (f"cookies: {{secrets: «[{S}, {S}]}}", "cookies.secrets", "a secret twice", "the first"),
+    ("cookies: {secrets: {file: «none}}", "cookies.secrets.file", "No such file", "spelling"),
+    (
+        "cookies: {secrets: {file: «gslb.yaml}}",
+        "cookies.secrets.file",
+        "gslb.yaml is not 32 hexadecimal digits",
+        "openssl",
+    ),
+    (
+        "cookies: {secrets: {file: «example.com.zone}, enabled: true}",
+        "cookies.secrets.file",
+        "line 1 of",
+        "openssl",
+    ),
+    ("rate_limit: {per_second: «0}", "rate_limit.per_second", "out of range", "from 1 to"),
+    ("rate_limit: {slip: «-1}", "rate_limit.slip", "out of range", "from 0 to 100"),
+    ("rate_limit: {ipv4: «33}", "rate_limit.ipv4", "out of range", "from 1 to 32"),
+    ("rate_limit: {ipv6: «all}", "rate_limit.ipv6", "not a whole number", "1 to 128"),
+    ("rate_limit: {exempt: [«here]}", "rate_limit.exempt[0]", "not a network", "192.0.2.0/24"),
+    ("rate_limit: {table: «64}", "rate_limit.table", "out of range", "from 1024"),
+    (
+        "rate_limit: {per_second: 10, burst: «601}",
+        "rate_limit.burst",
+        "more than 60 seconds of 10 per_second",
+        "at most 600",
+    ),
 ]
 
 REGION_CASES = [

@@ -59,6 +59,10 @@ KNOWN = atlas(
     }
 )
 SENDERS = ["192.0.2.9", "198.51.100.200", "203.0.113.1", "127.0.0.1", "2001:db8:1::9", "2001:db8::"]
+BIG = [
+    ("big", "TXT", " ".join(f'"{"x" * length}"' for length in lengths))
+    for lengths in ([200, 130], [200, 140], [200, 150], [250] * 3, [250] * 6)
+]
 SECRETS = [b"0123456789abcdef", b"fedcba9876543210"]
 FREE = ["www", "free", "a.b.c", "*.any", "x.any", "@", "in.wild", "_sip._udp"]  # no A of their own
 TYPES = [1, 2, 5, 6, 12, 15, 16, 28, 33, 39, 41, 43, 65, 249, 250, 251, 252, 255, 257, 65280]
@@ -68,13 +72,17 @@ risen = st.floats(0, 100).map(lambda at_s: Belief(verdict=Verdict.UP, risen_at_s
 beliefs = st.sampled_from([UP, DOWN, UNKNOWN, FORCED_UP, FORCED_DOWN, DRAINED]) | in_doubt | risen
 
 
+# The large ones sum up to more than several digits of a draw hold.
+weights = st.integers(0, 5) | st.sampled_from([999_983, 1_000_000])
+
+
 @st.composite
 def services(draw, owner):
     hosts = draw(st.integers(0, 9)) == 0 and owner != "@"
     pools = []
     for at, region in enumerate(draw(st.lists(st.sampled_from(["us", "eu", "ap"]), unique=True))):
         made = []
-        for n, weight in enumerate(draw(st.lists(st.integers(0, 5), min_size=1, max_size=6))):
+        for n, weight in enumerate(draw(st.lists(weights, min_size=1, max_size=6))):
             family = draw(st.sampled_from([f"10.{at}.0.{n}", f"2001:db8:{at}::{n}"]))
             targets = [f"h{at}{n}.example.net", "www.example.com", "x.moved.example.com"]
             made.append(member(draw(st.sampled_from(targets)) if hosts else family, weight))
@@ -95,12 +103,12 @@ def services(draw, owner):
 
 @st.composite
 def snapshots(draw):
-    owners = draw(st.lists(st.sampled_from(FREE), unique=True, max_size=4))
+    owners = draw(st.lists(st.sampled_from(FREE), unique=True, min_size=1, max_size=4))
     made = [draw(services(owner)) for owner in owners]
     alone = {each.name for each in made if 5 in each.families()}
     records = [
         record
-        for record in draw(st.lists(st.sampled_from(RECORDS), unique=True, max_size=30))
+        for record in draw(st.lists(st.sampled_from([*RECORDS, *BIG]), unique=True, max_size=30))
         if name.parse(record[0], name.parse("example.com")) not in alone
     ]
     planned = plan(*made, records=records, known=KNOWN)
@@ -111,24 +119,22 @@ def snapshots(draw):
     return snapshot(planned, given_, stale=draw(st.booleans()), now_s=50.0)
 
 
-labels = st.sampled_from([owner for owner, _, _ in RECORDS] + FREE + ["nope", "h01"]) | st.text(
-    "abWZ-*_", min_size=1, max_size=20
+labels = st.sampled_from(
+    [owner for owner, _, _ in RECORDS] + FREE + ["nope", "h01", "big"]
+) | st.text("abWZ-*_", min_size=1, max_size=20)
+AGES_S = [-301, -300, 0, 1799, 1800, 3600, 3601]
+
+
+def cookie(age_s, secret):
+    """Return a cookie of the first of the senders, so old at 50 s after the clock's begin."""
+    return b"clientck" + server_cookie(b"clientck", bytes((192, 0, 2, 9)), 50 - age_s, secret)
+
+
+cookies = st.tuples(
+    st.just(10),
+    st.just(b"clientck") | st.builds(cookie, st.sampled_from(AGES_S), st.sampled_from(SECRETS)),
 )
-options = st.lists(
-    st.tuples(
-        st.sampled_from([3, 8, 10, 11, 15, 65001]),
-        st.binary(max_size=44)
-        | st.just(b"clientck")
-        | st.just(b"clientck" + server_cookie(b"clientck", bytes((192, 0, 2, 9)), 40, SECRETS[1]))
-        | st.builds(
-            lambda family, source, octets: struct.pack(">HBB", family, source, 0) + octets,
-            st.sampled_from([0, 1, 2, 3]),
-            st.integers(0, 130),
-            st.binary(max_size=17) | st.sampled_from([b"\xc6\x33\x64", b"\xc0\x00\x02\x80"]),
-        ),
-    ),
-    max_size=4,
-)
+others = st.tuples(st.sampled_from([3, 8, 10, 11, 15, 65001]), st.binary(max_size=44))
 
 
 @st.composite
@@ -140,18 +146,24 @@ def subnets(draw):
     return 8, struct.pack(">HBB", family, network.prefixlen, 0) + octets
 
 
+options = st.one_of(cookies, subnets(), st.just((3, b"")), others)
+
+
 @st.composite
 def datagrams(draw):
-    end = draw(st.sampled_from(["example.com.", "EXAMPLE.com.", "example.org.", "net.", "server."]))
-    front = ".".join(draw(st.lists(labels, max_size=2)))
+    ends = ["example.com."] * 5 + ["EXAMPLE.com.", "example.org.", "net.", "server."]
+    end = draw(st.sampled_from(ends))
+    front = draw(st.sampled_from(FREE) | st.lists(labels, max_size=2).map(".".join))
     qname = name.parse(end if front in ("", "@") else f"{front.replace('@', 'a')}.{end}")
     if draw(st.booleans()):
         qname = bytes(octet ^ 0x20 if chr(octet).isalpha() else octet for octet in qname)
     cls = draw(st.sampled_from([1, 1, 1, 1, 3, 4, 255]))
-    question = qname + struct.pack(">HH", draw(st.sampled_from(TYPES)), cls)
+    question = qname + struct.pack(
+        ">HH", draw(st.sampled_from([1, 1, 28]) | st.sampled_from(TYPES)), cls
+    )
     extra = b""
     if draw(st.booleans()):
-        told = [*draw(options), *draw(st.lists(subnets(), max_size=1))]
+        told = draw(st.lists(options, max_size=4))
         rdata = b"".join(struct.pack(">HH", code, len(each)) + each for code, each in told)
         ttl = draw(st.sampled_from([0, 0, 0, 0x8000, 0x10000]))
         payload = draw(st.sampled_from([0, 512, 600, 1232, 4096]))
@@ -168,8 +180,8 @@ def datagrams(draw):
     return bytes(wire[: draw(st.integers(0, len(wire)))] if draw(st.integers(0, 19)) == 0 else wire)
 
 
-@settings(max_examples=200)
-@given(snapshots(), st.lists(datagrams(), min_size=1, max_size=25), st.data())
+@settings(max_examples=80)
+@given(snapshots(), st.lists(datagrams(), min_size=5, max_size=25), st.data())
 def test_both_engines_say_the_same_octets_to_whatever_is_asked(snap, wires, data):
     rule = data.draw(st.none() | st.just(RateLimit(per_second=5, burst=2, slip=2, table=16)))
     guard = Guard(data.draw(st.sampled_from([(), SECRETS])), rule, key=7)
@@ -185,7 +197,73 @@ def test_both_engines_say_the_same_octets_to_whatever_is_asked(snap, wires, data
         )
 
 
-@settings(max_examples=50)
+def question(owner=b"\x03www", *, payload=None, options=b"", type_=1):
+    """Return a query for a name of example.com."""
+    head = struct.pack(">HHHHHH", 1, 0, 1, 0, 0, 0 if payload is None else 1)
+    wire = head + owner + name.parse("example.com") + struct.pack(">HH", type_, 1)
+    if payload is None:
+        return wire
+    return wire + b"\0" + struct.pack(">HHIH", 41, payload, 0, len(options)) + options
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(weights.filter(bool), min_size=1, max_size=40),
+    st.integers(0, 40),
+    st.none() | st.just(Sticky()),
+    st.lists(st.integers(0, 2**64 - 1), min_size=20, max_size=20),
+)
+def test_both_engines_draw_and_rank_the_same_members(chosen, answers, sticky, draws):
+    members = [member(f"10.0.0.{number}", weight) for number, weight in enumerate(chosen)]
+    snap = snapshot(plan(service(pool("us", *members), answers=answers, sticky=sticky)))
+
+    for draw in draws:
+        sender = ip_address(draw % (1 << 32))
+        respond(snap, question(), sender, draw, size_max=TCP_MAX)
+
+
+@pytest.mark.parametrize("count", range(20, 80))
+def test_both_engines_leave_out_the_same_where_not_all_fits(count):
+    members = [member(f"10.0.0.{number}") for number in range(count)]
+    snap = snapshot(
+        plan(service(pool("us", *members), answers=0)),
+        {str(each.address): DOWN for each in members},
+    )
+    nsid, subnet = b"\0\3\0\0", b"\0\x08\0\7\0\1\x18\0\xc0\0\2"
+    client = b"\0\x0a\0\x08clientck"
+
+    for size in range(12 + 21 + 16 * count, 12 + 21 + 16 * count + 120):
+        for options in (b"", nsid, subnet + nsid, client + subnet):
+            wire = question(payload=max(512, size), options=options)
+            respond(snap, wire, ip_address("192.0.2.9"), guard=Guard(SECRETS))
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("age_s", AGES_S)
+def test_both_engines_judge_the_same_cookies_to_the_second(age_s, secret):
+    snap = snapshot(plan(service(pool("us", "10.0.0.1"))))
+    came = cookie(age_s, secret)
+    wire = question(payload=1232, options=struct.pack(">HH", 10, len(came)) + came)
+    rule = RateLimit(per_second=1, burst=1, slip=0)
+
+    for guard in (Guard(SECRETS), Guard(SECRETS, rule), Guard(SECRETS[1:])):
+        for _ in range(3):
+            respond(snap, wire, ip_address("192.0.2.9"), now_s=50.0, guard=guard)
+
+
+@given(st.integers(0, 128), st.integers(0, 2**128 - 1))
+def test_both_engines_give_sticky_clients_the_same_scope(length, address):
+    made = service(pool("us", "10.0.0.1"), sticky=Sticky(24, length))
+    snap = snapshot(plan(made))
+
+    for sent in (length, 128):
+        network = ip_network((address, sent), strict=False)
+        octets = network.network_address.packed[: (sent + 7) // 8]
+        option = struct.pack(">HHHBB", 8, 4 + len(octets), 2, sent, 0) + octets
+        respond(snap, question(payload=1232, options=option), ip_address("192.0.2.9"))
+
+
+@settings(max_examples=30)
 @given(snapshots(), st.data())
 def test_a_snapshot_that_follows_another_answers_as_one_made_anew(snap, data):
     mirror = native.Mirror()

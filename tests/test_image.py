@@ -140,7 +140,7 @@ def test_an_image_that_ends_within_its_own_parts_is_refused():
         body = whole[image.FRAME_BYTES :]
         described = len(json.dumps(MAP.orders)) if kind == image.MAP else 0
         for end in range(len(body) - described):
-            with pytest.raises(ValueError, match="an image that ends|Expecting value"):
+            with pytest.raises(ValueError, match=r"an image that ends|Expecting value"):
                 decode(image.framed(kind, body[:end]))
 
 

@@ -227,26 +227,65 @@ async def _until_closed(reader: asyncio.StreamReader) -> bool:
         return True
 
 
-@pytest.mark.parametrize(
-    "limits", [Limits(connections_max=2), Limits(connections_per_client_max=2)]
-)
-async def test_connections_beyond_a_limit_are_closed_at_once(limits):
-    async with serving(limits=limits) as (server, counters):
-        endpoint = server.endpoints[0]
-        kept = []
-        for _ in range(2):
-            reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
-            writer.write(framed(query()))
-            await read_frame(reader)
-            kept.append(writer)
-        reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+async def test_connections_of_one_client_beyond_its_limit_are_closed_at_once():
+    async with serving(limits=Limits(connections_per_client_max=2)) as (server, counters):
+        kept = [await _asked(server) for _ in range(2)]
+        reader, writer = await asyncio.open_connection(*_at(server))
         async with asyncio.timeout(10):
             ended = await _until_closed(reader)
-        for each in (*kept, writer):
+        for _, each in kept:
             each.close()
+        writer.close()
 
     assert ended
     assert counters.total().events["gslb_refused_connections"] == 1
+
+
+async def test_when_there_are_too_many_connections_the_longest_idle_makes_room():
+    async with serving(limits=Limits(connections_max=2)) as (server, counters):
+        oldest, older = await _asked(server), await _asked(server)
+        await _asked(server, *oldest)  # and so it is not the longest idle any more
+        newest = await _asked(server)
+        async with asyncio.timeout(10):
+            assert await _until_closed(older[0])
+        for each in (oldest, newest):
+            await _asked(server, *each)
+        assert server.connections == 2
+        for _, each in (oldest, older, newest):
+            each.close()
+
+    assert counters.events["gslb_idle_connections_closed"] == 1
+    assert counters.events["gslb_refused_connections"] == 0
+
+
+async def test_who_opens_many_connections_at_once_gets_as_many_as_there_may_be():
+    async with serving(limits=Limits(connections_max=5)) as (server, counters):
+        opened = [await asyncio.open_connection(*_at(server)) for _ in range(50)]
+        answered = await _asked(server)
+        async with asyncio.timeout(10):
+            while server.connections > 5:
+                await asyncio.sleep(0)
+        for _, each in (*opened, answered):
+            each.close()
+
+    assert counters.events["gslb_idle_connections_closed"] >= 46
+
+
+def _at(server: Nameserver) -> tuple[str, int]:
+    return server.endpoints[0].host, server.endpoints[0].port
+
+
+async def _asked(
+    server: Nameserver,
+    reader: asyncio.StreamReader | None = None,
+    writer: asyncio.StreamWriter | None = None,
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Ask on a connection, or on a new one, and return it once that was answered."""
+    if reader is None or writer is None:
+        reader, writer = await asyncio.open_connection(*_at(server))
+    writer.write(framed(query()))
+    await read_frame(reader)
+    return reader, writer
 
 
 async def test_a_client_that_goes_away_leaves_its_place_to_the_next():

@@ -305,7 +305,10 @@ async def test_dig_with_an_option_that_is_well_or_badly_formed(server, option, s
         (["+opcode=UPDATE", "example.com", "SOA"], "REFUSED"),
         (["+opcode=IQUERY", "example.com"], "NOTIMP"),
         (["+opcode=9", "example.com"], "NOTIMP"),
-        (["+header-only"], "FORMERR"),
+        (["+header-only"], "NOERROR"),  # dig sends a cookie: RFC 7873 5.4
+        (["+header-only", "+nocookie"], "FORMERR"),
+        (["+badcookie", "www.example.com"], "NOERROR"),
+        (["+cookie=0123456789abcdef0123456789abcdef", "www.example.com"], "NOERROR"),
         (["+edns=1", "+noednsneg", "mail.example.com"], "BADVERS"),
         (["example.com", "AXFR", "+noidnin"], "REFUSED"),
         (["CH", "TXT", "version.bind"], "NOERROR"),

@@ -9,7 +9,7 @@ import dns.flags
 import dns.message
 import dns.rcode
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gslb.dns.cookie import server_cookie
@@ -153,6 +153,40 @@ def test_a_query_without_a_question_is_a_format_error_where_there_are_no_cookies
     wire = only_a_cookie(CLIENT)
 
     assert respond(SNAP, wire, SENDER, 0, NOW_S) == Reply(encode_error(wire, FORMERR), 0, FORMERR)
+
+
+def longest() -> str:
+    return ".".join(["a" * 63] * 3 + ["b" * 49, "example", "com"])
+
+
+@pytest.mark.parametrize("rdtype", ["A", "TXT"])
+def test_the_longest_name_with_a_subnet_and_a_cookie_fits_the_smallest_asker(rdtype):
+    options = [dns.edns.GenericOption(10, CLIENT), dns.edns.ECSOption("2001:db8::1", 128)]
+    wire = query(longest(), rdtype, use_edns=0, payload=512, options=options)
+
+    octets = respond(SNAP, wire, SENDER, 0, NOW_S, secrets=SECRETS).octets
+
+    assert len(octets) <= 512
+    response = dns.message.from_wire(octets)
+    assert [each.otype for each in response.options] == [8, 10], "in this order"
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_whatever_comes_is_answered_or_not_but_raises_nothing(data):
+    base = data.draw(
+        st.sampled_from([with_cookie(), with_cookie(CLIENT + FRESH), only_a_cookie(CLIENT)])
+    )
+    wire = bytearray(base)
+    for _ in range(data.draw(st.integers(0, 3))):
+        wire[data.draw(st.integers(0, len(wire) - 1))] = data.draw(st.integers(0, 255))
+    wire = bytes(wire[: data.draw(st.integers(0, len(wire)))]) + data.draw(st.binary(max_size=4))
+    few = limiter(slip=2)
+
+    for draw in range(3):
+        reply = respond(SNAP, wire, SENDER, draw, NOW_S, secrets=SECRETS, limiter=few)
+        assert reply.octets is None or len(reply.octets) <= UDP_MAX
+        assert (reply.octets is None) == (reply.rcode is None)
 
 
 # Response rate limiting.

@@ -7,9 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
 from gslb.daemons.database import Progress as Told
 
 PATIENCE_S = 1.0
@@ -21,6 +18,14 @@ def progress_bar() -> Iterator[Told]:
     if not sys.stderr.isatty():
         yield lambda _what, _part: None
         return
+    from rich.console import Console  # noqa: PLC0415 - a node that serves holds no rich
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

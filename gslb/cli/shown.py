@@ -12,20 +12,24 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_network
+from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from gslb.dns import name
 from gslb.errors import ConfigError, GslbError
 from gslb.model import Network
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 CELL_MAX = 200
 
 
 def out() -> Console:
     """Return the console for data; outside a terminal lines are as long as they are."""
+    from rich.console import Console  # noqa: PLC0415 - a node that serves holds no rich
+
     width = None if sys.stdout.isatty() else 10_000
     return Console(highlight=False, markup=False, emoji=False, width=width, soft_wrap=True)
 
@@ -55,6 +59,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     """Print a table: ruled in a terminal, else columns padded by blanks."""
     cells = [[str(cell)[:CELL_MAX] for cell in row] for row in rows]
     if sys.stdout.isatty():
+        from rich.table import Table  # noqa: PLC0415
+
         table = Table(*columns, box=None, pad_edge=False)
         for row in cells:
             table.add_row(*row)

@@ -28,6 +28,9 @@ LIST_KEYS_MAX = 100_000
 ITEMS_MAX = 1_000
 THREADS_MAX = 64
 COUNT_MAX = 100
+PER_SECOND_MAX = 100_000
+BURST_MAX = 1_000_000
+TABLE_MIN, TABLE_MAX = 1_024, 16_777_216
 KM_MAX = 20_100
 INTERVAL_MIN_S, TIMEOUT_MIN_S, TIMEOUT_MAX_S = 0.1, 0.01, 300
 
@@ -73,6 +76,11 @@ def span(low_s: float, high_s: float) -> tuple[PlainValidator, WithJsonSchema]:
     about = f"A duration from {scalars.span(low_s)} to {scalars.span(high_s)}"
     schema = {**_DURATION, "description": f"{about}; a bare number is seconds."}
     return PlainValidator(scalars.duration_s(low_s, high_s)), WithJsonSchema(schema)
+
+
+def whole(low: int, high: int) -> tuple[PlainValidator, WithJsonSchema]:
+    """Return how a whole number between two bounds is read."""
+    return reader(scalars.whole(low, high), "integer", minimum=low, maximum=high)
 
 
 def words(*words: str) -> tuple[PlainValidator, WithJsonSchema]:
@@ -136,6 +144,7 @@ Host = Annotated[str, *reader(addresses.host_or_address, "string")]
 UrlPath = Annotated[str, *reader(scalars.url_path, "string", pattern="^/")]
 Regex = Annotated[str, *reader(scalars.regex, "string", maxLength=scalars.REGEX_CHARS_MAX)]
 Token = Annotated[str, *reader(scalars.token, "string", minLength=1)]
+Secret = Annotated[bytes, *reader(scalars.secret, "string", pattern="^[0-9A-Fa-f]{32}$")]
 Statuses = Annotated[
     tuple[int, int],
     PlainValidator(scalars.statuses),

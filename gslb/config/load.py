@@ -95,6 +95,8 @@ def _config(
         admin_token=main.admin_token,
         quorum=main.quorum,
         max_withdrawal=main.max_withdrawal,
+        cookies=main.cookies,
+        rate_limit=main.rate_limit,
         warnings=tuple(sorted(warnings)),
         files=frozenset(map(as_watched, files)),
         folders=frozenset(map(as_watched, folders)),

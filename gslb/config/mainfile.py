@@ -12,14 +12,15 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 
-from gslb.config import mmdb, scalars
+from gslb.config import mmdb, protection, scalars
 from gslb.config.known import Known
 from gslb.config.mainkeys import MainFile, MonitorSpec, ProxySpec, RegionSpec
 from gslb.config.nodes import At, shown
 from gslb.config.reading import read_model
 from gslb.config.scalars import ScalarError
+from gslb.config.settings import Cookies
 from gslb.config.yamlfile import UnreadableError, read_bytes
-from gslb.model import Expect, Member, Monitor, Quorum, Region, SafetyCatch, Subject
+from gslb.model import Expect, Member, Monitor, Quorum, RateLimit, Region, SafetyCatch, Subject
 
 PORTS = {"http": 80, "https": 443}
 PROXY_PORT = 80
@@ -80,6 +81,8 @@ class MainReader:
                 if spec.max_withdrawal
                 else None
             ),
+            cookies=protection.cookies(spec.cookies, self.top / "cookies", self._named),
+            rate_limit=protection.rate_limit(spec.rate_limit, self.top / "rate_limit"),
         )
 
     def _names(self, key: str) -> frozenset[str] | None:
@@ -217,6 +220,8 @@ class Main:
     admin_token: str | None
     quorum: Quorum
     max_withdrawal: SafetyCatch | None
+    cookies: Cookies
+    rate_limit: RateLimit | None
 
 
 def _proxy(

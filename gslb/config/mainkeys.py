@@ -16,10 +16,15 @@ from pydantic import BeforeValidator, ConfigDict, model_validator
 
 from gslb.config import addresses
 from gslb.config.fields import (
+    BURST_MAX,
+    COUNT_MAX,
     INTERVAL_MIN_S,
     ITEMS_MAX,
     MONITORS_MAX,
+    PER_SECOND_MAX,
     REGIONS_MAX,
+    TABLE_MAX,
+    TABLE_MIN,
     TIMEOUT_MAX_S,
     TIMEOUT_MIN_S,
     ZONES_MAX,
@@ -37,6 +42,7 @@ from gslb.config.fields import (
     Prefix,
     QuorumRule,
     Regex,
+    Secret,
     Share,
     Statuses,
     Text,
@@ -48,9 +54,11 @@ from gslb.config.fields import (
     needed,
     required,
     span,
+    whole,
     words,
 )
 from gslb.config.scalars import DAY_S, ScalarError
+from gslb.dns.cookie import SECRETS_MAX
 
 
 class MainFile(Keys):
@@ -101,6 +109,12 @@ class MainFile(Keys):
     ] = field({}, "Who may vote on verdicts; absent: the node's own prober alone.")
     max_withdrawal: SafetySpec | None = field(
         None, "Hold back a change that would withdraw more than this at once."
+    )
+    cookies: Annotated[
+        CookiesSpec, BeforeValidator(map_or_nothing, json_schema_input_type=CookiesSpec | None)
+    ] = field({}, "Server cookies, by which clients show that they receive at their address.")
+    rate_limit: RateLimitSpec | None = field(
+        None, "How many answers clients without a valid cookie are sent over UDP; absent: all."
     )
 
 
@@ -220,3 +234,58 @@ class SafetySpec(Keys):
 
     share: Share = required("Part of all weight, such as 50%.")
     for_: Annotated[float, *span(1, DAY_S)] = field("60s", "How long it is held.", "for")
+
+
+def _secrets(value: object) -> object:
+    if isinstance(value, list):
+        return {"hex": value}
+    if value is not None and (
+        not isinstance(value, dict) or list(value) not in (["file"], ["hex"])
+    ):
+        # What it is instead is not shown: it may be a secret.
+        hint = "write a list of secrets, or {file: PATH}"
+        raise ScalarError("is neither a list nor the name of a file", hint)
+    return value
+
+
+class SecretsSpec(Keys):
+    """Where the secrets are."""
+
+    file: FilePath | None = field(
+        None, "File with a secret a line, the active one first; `#` comments."
+    )
+    hex: list[Secret] = field([], "The secrets themselves.", most=SECRETS_MAX)
+
+
+class CookiesSpec(Keys):
+    """Server cookies (RFC 7873, 9018)."""
+
+    enabled: Boolean = field(True, "Whether clients that send a cookie get a server's.")
+    secrets: Annotated[
+        SecretsSpec | None,
+        BeforeValidator(_secrets, json_schema_input_type=list[Secret] | SecretsSpec | None),
+    ] = field(
+        None,
+        "Secrets of 32 hexadecimal digits: the first makes cookies, all are accepted. The same on "
+        "all nodes of an anycast set; absent: the node makes its own.",
+    )
+
+
+class RateLimitSpec(Keys):
+    """How many answers a network of clients is sent over UDP."""
+
+    per_second: Annotated[int, *whole(1, PER_SECOND_MAX)] = field(
+        200, "Answers of a kind a second for one network of clients."
+    )
+    burst: Annotated[int, *whole(1, BURST_MAX)] | None = field(
+        None, "Answers at once; default: those of a second."
+    )
+    slip: Annotated[int, *whole(0, COUNT_MAX)] = field(
+        2, "Of the answers above that, 1 in so many is sent truncated, the others not; 0: none."
+    )
+    ipv4: Annotated[int, *whole(1, 32)] = field(24, "Length of an IPv4 network.")
+    ipv6: Annotated[int, *whole(1, 128)] = field(56, "Length of an IPv6 network.")
+    exempt: list[Prefix] = field([], "Networks that are never limited.", most=ITEMS_MAX)
+    table: Annotated[int, *whole(TABLE_MIN, TABLE_MAX)] = field(
+        65_536, "Buckets that are kept, 8 octets each."
+    )

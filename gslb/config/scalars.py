@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Callable
 from fractions import Fraction
+from string import hexdigits
 
 from gslb.config.nodes import closest, shown
 
@@ -19,6 +20,7 @@ ASN_MAX = 2**32 - 1
 REGEX_CHARS_MAX = 1_000
 TEXT_CHARS_MAX = 4_096
 NAME_CHARS_MAX = 63
+SECRET_DIGITS = 32
 STATUS_MIN, STATUS_MAX = 100, 599
 CONTINENTS = ("AF", "AN", "AS", "EU", "NA", "OC", "SA")
 
@@ -291,6 +293,15 @@ def token(value: object) -> str:
         hint = f"write 1 to {TEXT_CHARS_MAX} printable ASCII characters without spaces"
         raise ScalarError("is empty, too long, or holds spaces", hint)
     return value
+
+
+def secret(value: object) -> bytes:
+    """Return a secret of 128 bits written as hexadecimal digits; never shows it."""
+    digits = value if isinstance(value, str) else ""
+    if len(digits) != SECRET_DIGITS or not set(digits) <= set(hexdigits):
+        hint = f"write {SECRET_DIGITS} hexadecimal digits in quotes, such as `openssl rand -hex 16`"
+        raise ScalarError(f"is not {SECRET_DIGITS} hexadecimal digits", hint)
+    return bytes.fromhex(digits)
 
 
 def json_scalar(value: object) -> str | int | float | bool | None:

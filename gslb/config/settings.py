@@ -7,13 +7,13 @@ with what was wrong, so that the others can be served and its names answered SER
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 from gslb.dns.zone import Zone
 from gslb.errors import Complaint
-from gslb.model import Monitor, Network, Quorum, Region, SafetyCatch, Service
+from gslb.model import Monitor, Network, Quorum, RateLimit, Region, SafetyCatch, Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,14 @@ class BrokenZone:
     complaints: tuple[Complaint, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Cookies:
+    """Whether there are server cookies, and their secrets: the active one first; None: our own."""
+
+    enabled: bool = True
+    secrets: tuple[bytes, ...] | None = field(default=None, repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Everything the configuration files say.
@@ -75,6 +83,8 @@ class Config:
     admin_token: str | None
     quorum: Quorum
     max_withdrawal: SafetyCatch | None
+    cookies: Cookies = Cookies()
+    rate_limit: RateLimit | None = None
     warnings: tuple[Complaint, ...]
     files: frozenset[Path]
     folders: frozenset[Path]

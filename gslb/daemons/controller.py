@@ -85,7 +85,7 @@ class Controller:
         self.geo_held: str | None = None
         self.alarms = Alarms(events)
         self.world = world
-        # What is read at a start only: `listen` and `state_dir`.  Its zones are not held for ever.
+        # For what is read at a start only; its zones must not be held for ever.
         self.at_start = replace(world.config, zones=())
         generation = (restored.generation if restored else 0) + 1
         self.snapshot = compile_snapshot(

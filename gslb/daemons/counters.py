@@ -27,11 +27,13 @@ Gauges = Callable[[], Iterator[Metric]]
 class Counted:
     """What was counted: queries by transport, type and rcode; answers by service and way; events.
 
-    A type of 0 is any that has no name here.
+    A type of 0 is any that has no name here.  `limited` are answers above their rate, by kind
+    and by what became of them.
     """
 
     queries: Counter[tuple[str, int, int]] = field(default_factory=Counter)
     answers: Counter[tuple[str, str]] = field(default_factory=Counter)
+    limited: Counter[tuple[str, str]] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
 
 
@@ -45,6 +47,7 @@ class Counters(Collector):
         self.queries: Counter[tuple[str, int, int]] = Counter()
         self.answers: Counter[tuple[str, str]] = Counter()
         self.probes: Counter[tuple[str, str]] = Counter()
+        self.limited: Counter[tuple[str, str]] = Counter()
         self.events: Counter[str] = Counter()
         self.elsewhere: Callable[[], Counted] = Counted
         self.gauges: Gauges = lambda: iter(())
@@ -65,7 +68,10 @@ class Counters(Collector):
         """Return what has been counted, here and elsewhere."""
         other = self.elsewhere()
         return Counted(
-            self.queries + other.queries, self.answers + other.answers, self.events + other.events
+            self.queries + other.queries,
+            self.answers + other.answers,
+            self.limited + other.limited,
+            self.events + other.events,
         )
 
     def text(self) -> bytes:
@@ -97,6 +103,12 @@ class Counters(Collector):
             ["monitor", "result"],
             self.probes.copy(),
         )
+        yield _counter(
+            "gslb_rate_limited",
+            "Answers above their rate, by kind, and whether they were dropped or slipped.",
+            ["kind", "action"],
+            total.limited,
+        )
         for event, help_text in EVENTS.items():
             family = CounterMetricFamily(event, help_text)
             family.add_metric([], total.events[event])
@@ -121,6 +133,7 @@ EVENTS = {
     "gslb_refused_queries": "Queries for explanations dropped because too many waited.",
     "gslb_errors": "Queries that met an error of ours and were answered SERVFAIL.",
     "gslb_refused_connections": "TCP connections closed at once because there were too many.",
+    "gslb_idle_connections_closed": "Idle TCP connections closed to make room for new ones.",
     "gslb_withdrawals_held": "Times that a change was held because it took out too much at once.",
     "gslb_geo_changes_held": "Times that a new database was held because it moved too much.",
     "gslb_state_write_failures": "Writes of the state directory that failed.",

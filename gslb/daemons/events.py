@@ -18,7 +18,16 @@ log = logging.getLogger("gslb")
 LISTENERS_MAX = 100
 WAITING_MAX = 1000
 
-_LOUD = {"reload_failed", "withdrawal_held", "geo_held", "alarm", "state_failed", "restart_needed"}
+_LOUD = {
+    "alarm",
+    "geo_held",
+    "rate_limiting",
+    "reload_failed",
+    "restart_needed",
+    "secrets_failed",
+    "state_failed",
+    "withdrawal_held",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ goes wrong costs that query: this is the only place of the program that catches 
 
 UDP is somebody else's: Python's (`gslb.daemons.udp`) or the native engine's.  TCP connections
 are limited in number, in number for each client, in how long they may idle, and in how much
-they may leave unread.
+they may leave unread.  When there are too many, the one that has idled longest makes room
+(RFC 7766 6.2.3, 9210 4.2).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Protocol
 
 from gslb.config.settings import Endpoint
 from gslb.daemons.counters import Counters
+from gslb.daemons.protection import Protection
 from gslb.daemons.udp import Udp
 from gslb.dns.message import HEADER_BYTES, SERVFAIL
 from gslb.dns.response import TCP_MAX, UDP_MAX, encode_error
@@ -60,18 +62,21 @@ class Responder:
         *,
         explain: Explainer | None = None,
         draw: Callable[[], int] | None = None,
+        protection: Protection | None = None,
     ) -> None:
         chance = SystemRandom()
         self._current = current
         self._clock = clock
         self._counters = counters
         self._explain = explain
+        self._protection = protection
         self._draw = draw or (lambda: chance.getrandbits(DRAW_BITS))
 
     def respond(
         self, wire: bytes, sender: str, proto: str, keepalive_s: float | None = None
     ) -> bytes | None:
         """Return the octets that answer *wire*, or None where silence is right."""
+        protection = self._protection
         try:
             reply = respond(
                 self._current(),
@@ -82,6 +87,8 @@ class Responder:
                 size_max=UDP_MAX if proto == "udp" else TCP_MAX,
                 keepalive_s=keepalive_s,
                 explain=self._explain,
+                secrets=() if protection is None else protection.secrets,
+                limiter=None if protection is None or proto != "udp" else protection.limiter,
             )
         except Exception:
             log.exception("an error of ours while answering %s", wire.hex())
@@ -91,8 +98,12 @@ class Responder:
         return reply.octets
 
     def _count(self, reply: Reply, proto: str) -> None:
-        if reply.rcode is None:
+        if reply.limited is not None:
+            kind, action = reply.limited
+            self._counters.limited[kind.name.lower(), action.value] += 1
+        elif reply.rcode is None:
             self._counters.events["gslb_dropped_datagrams"] += 1
+        if reply.rcode is None:
             return
         self._counters.query(proto, reply.type, reply.rcode)
         if reply.service is not None:
@@ -141,7 +152,7 @@ class Nameserver:
         self._tcp: list[asyncio.Server] = []
         self._connections: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiting: set[asyncio.Task[None]] = set()
+        self._waiting: dict[asyncio.Task[None], None] = {}  # for a query, the longest first
         self.endpoints: tuple[Endpoint, ...] = ()
 
     @property
@@ -196,8 +207,8 @@ class Nameserver:
         limits, client = self._limits, peer[0] if peer else ""
         if (
             not client
-            or self.connections >= limits.connections_max
             or self._connections[client] >= limits.connections_per_client_max
+            or (self.connections >= limits.connections_max and not self._made_room())
         ):
             self._counters.events["gslb_refused_connections"] += 1
             writer.transport.abort()
@@ -218,6 +229,16 @@ class Nameserver:
             self._connections[client] -= 1
             if not self._connections[client]:
                 del self._connections[client]
+
+    def _made_room(self) -> bool:
+        """Close the connection that has idled longest; False if all are being answered."""
+        task = next(iter(self._waiting), None)
+        if task is None:
+            return False
+        del self._waiting[task]  # it ends at its next turn, and must not be chosen twice
+        task.cancel()
+        self._counters.events["gslb_idle_connections_closed"] += 1
+        return True
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: str
@@ -245,7 +266,7 @@ class Nameserver:
         """
         task = asyncio.current_task()
         assert task is not None
-        self._waiting.add(task)
+        self._waiting[task] = None
         try:
             # What has arrived whole is read without waiting, so it is served while we close.
             async with asyncio.timeout(idle_s if self._tcp else 0.0):
@@ -258,7 +279,7 @@ class Nameserver:
                 raise
             return None
         finally:
-            self._waiting.discard(task)
+            self._waiting.pop(task, None)
 
     async def _end(self, writer: asyncio.StreamWriter) -> None:
         """Close a connection once all that was answered has left."""

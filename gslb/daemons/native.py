@@ -8,12 +8,16 @@ Where the extension was not built, `IS_BUILT` is False and all runs in Python.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
+from secrets import randbits
 
 from gslb.config.masterquick import Nodes
 from gslb.config.settings import Config, Endpoint
 from gslb.daemons.counters import Counted, Counters
+from gslb.daemons.protection import Protection
 from gslb.daemons.udp import Responds
 from gslb.dns.zone import Zone
 from gslb.dns.zoneimage import encode_zone
@@ -22,6 +26,7 @@ from gslb.model import Network, RateLimit
 from gslb.routing.entryimage import WAYS, encode_entry, encode_facts
 from gslb.routing.geo import GeoMap, MapKey
 from gslb.routing.image import encode_map
+from gslb.routing.ratelimit import Action, Kind
 from gslb.routing.snapshot import Plan, Snapshot
 
 try:
@@ -92,12 +97,10 @@ class Mirror:
         known = self._maps.get(key)
         if known is not None and known[0] is geo_map:
             return known
+        if geo_map.file is not None:
+            with suppress(OSError, ValueError):  # thrown out of the cache meanwhile, or torn
+                return geo_map, _native.GeoMap.open(geo_map.file)
         return geo_map, _native.GeoMap(encode_map(geo_map))
-
-
-def guard_of(secrets: Sequence[bytes], rule: RateLimit | None, key: int) -> _native.Guard:
-    """Return what guards the native engine's answers; *key* are 64 bits that nobody can guess."""
-    return _native.Guard(list(secrets), rule, key)
 
 
 class NativeUdp:
@@ -120,6 +123,7 @@ class NativeUdp:
         self._threads = threads
         self._engine = _native.Engine(clock_offset_s)
         self._mirror = Mirror(endpoints * threads)
+        self._guarded: tuple[RateLimit | None, _native.Guard] | None = None
         self._started = False
         counters.elsewhere = self._counted
 
@@ -128,12 +132,22 @@ class NativeUdp:
         served = self._engine.publish(self._mirror.of(snapshot, explain_to))
         assert served, "generations only grow"
 
+    def guard(self, protection: Protection) -> None:
+        """Guard answers as *protection* says; buckets stay while their rule does."""
+        rule, secrets = protection.rule, list(protection.secrets)
+        if self._guarded is not None and self._guarded[0] == rule:
+            made = self._guarded[1].with_secrets(secrets)
+        else:
+            made = _native.Guard(secrets, rule, randbits(64))
+        self._guarded = (rule, made)
+        self._engine.guard(made)
+
     def bind(self, endpoint: Endpoint) -> Endpoint:
         """Bind *endpoint* and return it, with the port that port 0 became; raises OSError."""
         try:
             port = self._engine.bind(endpoint.host, endpoint.port, self._threads)
         except OSError as error:
-            raise OSError(error.errno, f"{error.strerror}: {endpoint}") from None
+            raise OSError(error.errno, f"{os.strerror(error.errno or 0)}: {endpoint}") from None
         return Endpoint(endpoint.host, port)
 
     def release(self, endpoint: Endpoint) -> None:
@@ -176,6 +190,9 @@ class NativeUdp:
             gslb_refused_queries=refused,
             gslb_errors=errors,
         )
+        for number, slipped, count in self._engine.limited():
+            action = Action.SLIP if slipped else Action.DROP
+            counted.limited[Kind(number).name.lower(), action.value] += count
         for type_, rcode, count in self._engine.queries():
             counted.queries["udp", type_, rcode] += count
         for service, way, count in self._mirror.tallies.told():

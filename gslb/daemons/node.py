@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from gslb.config.settings import Config, Endpoint
-from gslb.daemons import native, planner, store, watching
+from gslb.daemons import native, planner, protection, store, watching
 from gslb.daemons.admin import Admin
 from gslb.daemons.aside import aside
 from gslb.daemons.controller import TICK_S, Controller
@@ -30,6 +30,7 @@ from gslb.daemons.explainer import explain_over_dns
 from gslb.daemons.gauges import gauges_of
 from gslb.daemons.nameserver import Datagrams, Limits, Nameserver, Responder
 from gslb.daemons.prober import Prober
+from gslb.daemons.protection import Protection
 from gslb.daemons.reload import needs_restart, read_again
 from gslb.daemons.udp import Udp
 from gslb.errors import ConfigError
@@ -40,6 +41,7 @@ COALESCE_S = 0.002  # verdicts that flip together are published together
 SAVE_EVERY_S = 0.5
 GENERATIONS_AHEAD = 1000  # more than are published between two saves
 SAVE_LAST_MAX_S = 5.0
+PROTECT_EVERY_S = 1.0
 
 
 def steady_clock() -> Callable[[], float]:
@@ -87,11 +89,19 @@ class Node:
             node.prober.restore(restored.records)
         node.prober.watch(node.controller.subjects())
         node.controller.follow(node.prober.records, lambda: node.prober.complete)
+        node.protection = Protection(
+            config,
+            node.counters,
+            node.events,
+            protection.load(config.state_dir),
+            node.clock(),
+        )
         responder = Responder(
             lambda: node.controller.snapshot,
             node.clock,
             node.counters,
             explain=explain_over_dns(node.controller, node.clock),
+            protection=node.protection,
         )
         udp = node._datagrams(config, responder)
         node.nameserver = Nameserver(responder, node.counters, Limits(), udp=udp)
@@ -119,9 +129,12 @@ class Node:
         )
         controller.serve = lambda snapshot: udp.publish(snapshot, controller.config.explain_to)
         controller.serve(controller.snapshot)
+        self.protection.serve = udp.guard
+        udp.guard(self.protection)
         return udp
 
     controller: Controller
+    protection: Protection
     _watched: Config  # what is watched: the files in force, and those that a reload missed
     prober: Prober
     nameserver: Nameserver
@@ -148,6 +161,7 @@ class Node:
                         self._tick(),
                         self._save(),
                         self._watch(),
+                        self._protect(),
                         self._reload_when_told(),
                     )
                 ]
@@ -198,6 +212,9 @@ class Node:
             if self.controller.dirty:
                 self.controller.dirty = False
                 self._saved(await aside(self._writing()))
+            if (own := self.protection.unsaved) is not None:
+                folder = self.controller.at_start.state_dir
+                self.protection.saved(own, await aside(partial(protection.save, folder, own)))
 
     async def _save_last(self) -> None:
         """Write the state as it is at the end; a disk that hangs is not waited for long."""
@@ -228,6 +245,14 @@ class Node:
         elif said is None and self._unsaved is not None:
             self.events.announce("state_written", folder=folder)
         self._unsaved = said
+
+    async def _protect(self) -> None:
+        """Roll the node's own secrets when it is time, and tell when answers are limited."""
+        while True:
+            await asyncio.sleep(PROTECT_EVERY_S)
+            now_s = self.clock()
+            self.protection.roll(now_s)
+            self.protection.look(now_s)
 
     async def _watch(self) -> None:
         """Reload when a file that the configuration names, or a folder of its globs, changes."""
@@ -261,6 +286,7 @@ class Node:
         new = await aside(partial(watching.stamps, reread.world.config))
         self._seen = {path: seen.get(path, stamp) for path, stamp in new.items()}
         self.controller.adopt(reread)
+        self.protection.adopt(reread.world.config, self.clock())
         self._watched = reread.world.config
         self._moved.set()
         self.prober.watch(self.controller.subjects())

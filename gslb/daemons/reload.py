@@ -13,6 +13,7 @@ from pathlib import Path
 from gslb.config.settings import BrokenZone, Config
 from gslb.daemons import planner
 from gslb.daemons.planner import World
+from gslb.daemons.walking import BEST
 from gslb.model import Service
 from gslb.routing.geo import moved
 
@@ -76,7 +77,7 @@ def moves_too_much(old: World, new: World) -> float | None:
     if limit is None or old.plan.atlas.digest == new.plan.atlas.digest:
         return None
     parts = [
-        moved(old.plan.maps[key], new.plan.maps[key], old.plan.atlas, new.plan.atlas)
+        moved(old.plan.maps[key], new.plan.maps[key], old.plan.atlas, new.plan.atlas, BEST.overlay)
         for key in old.plan.maps.keys() & new.plan.maps.keys()
     ]
     part = max(parts, default=0.0)

@@ -44,11 +44,16 @@ class State:
     forced: Mapping[ForcedKey, Forced] = field(default_factory=dict)
 
 
-def write_whole(path: Path, octets: bytes) -> None:
-    """Replace *path* by a file with these octets, at once or not at all; raises OSError."""
+def write_whole(path: Path, octets: bytes, *, mode: int | None = None) -> None:
+    """Replace *path* by a file with these octets, at once or not at all; raises OSError.
+
+    *mode* are its permissions, which it has before anything is in it; default: as usual.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with beside.open("wb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             file.write(octets)
             file.flush()
             os.fsync(file.fileno())

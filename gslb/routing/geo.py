@@ -15,12 +15,13 @@ nowhere, as is ``::/96``, under which databases keep IPv4.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Network
+from operator import attrgetter
 
 from gslb.model import NOWHERE, Address, Network, Place, Regions, Service, Step, Weighted
 from gslb.routing.route import Client, Rungs, fields_of, prepare, subnets_of
-from gslb.routing.runs import Runs, from_prefixes, overlay, uniform
+from gslb.routing.runs import Overlay, Runs, from_prefixes, overlay, uniform
 
 MAPPED = IPv6Network("::ffff:0:0/96")
 TRANSITION = tuple(
@@ -63,13 +64,15 @@ class GeoMap:
     """Runs of indexes into `orders`, by IP version.
 
     `via_ipv4` is the index that stands for IPv4's map in that of IPv6; it is no order, and
-    only keeps scopes from reaching across.  None where IPv4 is uniform.
+    only keeps scopes from reaching across.  None where IPv4 is uniform.  `file` is that of its
+    image, for whoever would map it too; None where there is none.
     """
 
     ipv4: Runs
     ipv6: Runs
     orders: tuple[Rungs, ...]
     via_ipv4: int | None = None
+    file: str | None = field(default=None, compare=False)
 
     def find(self, version: int, address: int) -> tuple[int, int]:
         """Return the index of the order for an address, and the scope for which it holds.
@@ -85,26 +88,29 @@ def map_key(service: Service, names: Iterable[str]) -> MapKey:
     return MapKey(steps, tuple(sorted(names)))
 
 
-def compile_map(key: MapKey, atlas: Atlas, regions: Regions) -> GeoMap:
-    """Return the geo map of *key*: each place of *atlas*, and each subnet of the route, ordered."""
+def compile_map(key: MapKey, atlas: Atlas, regions: Regions, overlay: Overlay = overlay) -> GeoMap:
+    """Return the geo map of *key*: each place of *atlas*, and each subnet of the route, ordered.
+
+    Native code may lend its *overlay*; which place gets which order is decided here.
+    """
     route = prepare(key.steps, regions)
     covers, chains = _subnet_layers(key.steps)
-    fields = tuple(set(fields_of(key.steps)))
+    looked_at = _looked_at(key.steps)
     numbers: dict[Rungs, int] = {}
-    known: dict[tuple[object, ...], int] = {}
+    known: list[dict[object, int]] = [{} for _ in chains]
 
     # Ordering is what costs, and most places differ only in what no step looks at.
     def order(number: int, cover: int) -> int:
         place = atlas.places[number]
-        seen = (cover, *[getattr(place, field) for field in fields])
-        found = known.get(seen)
+        seen = looked_at(place)
+        found = known[cover].get(seen)
         if found is None:
             rungs = route.order_of(key.names, Client(place, chains[cover]))
-            found = known[seen] = numbers.setdefault(rungs, len(numbers))
+            found = known[cover][seen] = numbers.setdefault(rungs, len(numbers))
         return found
 
-    ipv4 = _ordered(atlas.ipv4, covers[4], order)
-    ipv6 = _ordered(atlas.ipv6, covers[6], order)
+    ipv4 = overlay(atlas.ipv4, covers[4], order)
+    ipv6 = overlay(atlas.ipv6, covers[6], order)
     via_ipv4 = len(numbers) if len(ipv4) > 1 else None
     inside = ipv4.values[0] if via_ipv4 is None else via_ipv4
     mapped = from_prefixes(128, [(int(MAPPED.network_address), 96, 1)])
@@ -112,11 +118,10 @@ def compile_map(key: MapKey, atlas: Atlas, regions: Regions) -> GeoMap:
     return GeoMap(ipv4, ipv6, tuple(numbers), via_ipv4)
 
 
-def _ordered(places: Runs, covers: Runs, order: Callable[[int, int], int]) -> Runs:
-    if len(covers) > 1:
-        return overlay(places, covers, order)
-    everywhere = covers.value(0)
-    return places.map(lambda place: order(place, everywhere))
+def _looked_at(steps: Sequence[Step]) -> Callable[[Place], object]:
+    """Return what gives all of a place that any of *steps* looks at."""
+    fields = sorted(set(fields_of(steps)))
+    return attrgetter(*fields) if fields else lambda _: None
 
 
 def _subnet_layers(steps: Sequence[Step]) -> tuple[dict[int, Runs], list[tuple[Network, ...]]]:
@@ -172,17 +177,20 @@ def without_transition(ipv6: Runs) -> Runs:
     return overlay(ipv6, mask, lambda place, is_blind: 0 if is_blind else place)
 
 
-def moved(old: GeoMap, new: GeoMap, before: Atlas, after: Atlas) -> float:
+def moved(
+    old: GeoMap, new: GeoMap, before: Atlas, after: Atlas, overlay: Overlay = overlay
+) -> float:
     """Return which part of the addresses that either atlas knows changes its order.
 
-    The larger of the two families' parts; 0 where nothing is known.
+    The larger of the two families' parts; 0 where nothing is known.  Native code may lend its
+    *overlay*.
     """
     parts = [0.0]
     for old_runs, new_runs, known_before, known_after in (
         (old.ipv4, new.ipv4, before.ipv4, after.ipv4),
         (old.ipv6, new.ipv6, before.ipv6, after.ipv6),
     ):
-        known = overlay(known_before.map(bool), known_after.map(bool), int.__or__)
+        known = overlay(known_before, known_after, lambda one, other: int(one > 0 or other > 0))
         differs = overlay(
             old_runs,
             new_runs,

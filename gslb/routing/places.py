@@ -6,7 +6,8 @@ the geo maps are compiled.  So they stay as the octets of their image until then
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import starmap
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - it is an exception, not a constant
 from typing import overload
@@ -41,19 +42,14 @@ class Places(Sequence[Place]):
     def __getitem__(self, at: int | slice) -> Place | tuple[Place, ...]:
         if isinstance(at, slice):
             return tuple(self[each] for each in range(*at.indices(len(self))))
-        if at < 0:
-            at += len(self)
-        if not 0 <= at < len(self):
-            raise IndexError("there is no such place")
-        latitude, longitude, country, continent, asn, said = RECORD.unpack_from(
-            self._records, at * RECORD.size
-        )
-        return Place(
-            (latitude, longitude) if said & _LOCATION else None,
-            country.decode("ascii") if said & _COUNTRY else None,
-            continent.decode("ascii") if said & _CONTINENT else None,
-            asn if said & _ASN else None,
-        )
+        try:
+            # Like a sequence, it counts an offset below 0 from the end.
+            return _place(*RECORD.unpack_from(self._records, at * RECORD.size))
+        except StructError:
+            raise IndexError("there is no such place") from None
+
+    def __iter__(self) -> Iterator[Place]:
+        return starmap(_place, RECORD.iter_unpack(self._records))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence):
@@ -64,6 +60,17 @@ class Places(Sequence[Place]):
 
     def __repr__(self) -> str:
         return repr(tuple(self))
+
+
+def _place(
+    latitude: float, longitude: float, country: bytes, continent: bytes, asn: int, said: int
+) -> Place:
+    return Place(
+        (latitude, longitude) if said & _LOCATION else None,
+        country.decode("ascii") if said & _COUNTRY else None,
+        continent.decode("ascii") if said & _CONTINENT else None,
+        asn if said & _ASN else None,
+    )
 
 
 def encode(places: Iterable[Place]) -> bytes:

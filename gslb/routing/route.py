@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from itertools import groupby
-from math import asin, cos, radians, sin, sqrt
+from math import asin, cos, dist, inf, radians, sin
 
 from gslb.model import (
     Fact,
@@ -32,6 +32,7 @@ from gslb.model import (
 from gslb.routing.centroids import CENTRES
 
 EARTH_RADIUS_KM = 6371.0
+_DIAMETER_KM = 2 * EARTH_RADIUS_KM
 
 # An order: rungs of regions that tie, nearest rung first.
 Rungs = tuple[tuple[str, ...], ...]
@@ -78,8 +79,27 @@ class Lookup:
         return key, self.lists[key]
 
 
+# A location as a point of the unit sphere; between two of them, a chord is quick to measure.
+Point = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Regions to measure to: where they are, and their bias in km."""
+
+    points: Mapping[str, Point]
+    bias_km: Mapping[str, float]
+
+    @classmethod
+    def of(cls, step: Nearest, regions: Regions) -> Targets:
+        """Return those of the *regions* that have a location."""
+        located = ((name, region.location) for name, region in regions.items())
+        points = {name: _point(where) for name, where in located if where is not None}
+        return cls(points, dict(step.bias_km))
+
+
 Measured = Mapping[Network | str | int, Mapping[str, float]]  # by client key, then region
-Table = Lookup | tuple[Lookup, ...] | Measured | None
+Table = Lookup | tuple[Lookup, ...] | Measured | Targets | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,27 +111,35 @@ class Route:
 
     def order_of(self, names: Iterable[str], client: Client) -> Rungs:
         """Return the rungs of the regions *names* that *client* gets."""
-        return [rungs for *_, rungs in self.walk(names, client)][-1]
+        # Not by way of `walk`: this is asked for each place of a database.
+        rungs = _everyone(names)
+        for step, table in self.steps:
+            rungs = self._finer(step, table, rungs, client)
+        return rungs
 
     def walk(
         self, names: Iterable[str], client: Client
     ) -> Iterator[tuple[Step | None, Table, Rungs]]:
         """Yield the rungs before any step (a step of None), then after each step."""
-        everyone = tuple(sorted(names))
-        rungs: Rungs = (everyone,) if everyone else ()
+        rungs = _everyone(names)
         yield None, None, rungs
         for step, table in self.steps:
-            finer = (part for rung in rungs for part in self.split(step, table, rung, client))
-            rungs = tuple(tuple(part) for part in finer if part)
+            rungs = self._finer(step, table, rungs, client)
             yield step, table, rungs
+
+    def _finer(self, step: Step, table: Table, rungs: Rungs, client: Client) -> Rungs:
+        finer: list[tuple[str, ...]] = []
+        for rung in rungs:
+            finer += [tuple(part) for part in self.split(step, table, rung, client) if part]
+        return tuple(finer)
 
     def split(
         self, step: Step, table: Table, rung: Sequence[str], client: Client
     ) -> Iterable[Sequence[str]]:
         """Return the finer rungs that one step makes of one rung; a fence may drop regions."""
         match step, table:
-            case Nearest(), _:
-                return _by_distance(step, rung, client, self.regions)
+            case Nearest(), Targets() as targets:
+                return _by_distance(step, targets, rung, client)
             case Order(wanted), _:
                 return _by_preference(wanted, rung)
             case Listed(), Lookup() as lookup:
@@ -129,11 +157,18 @@ class Route:
 def prepare(steps: Sequence[Step], regions: Regions) -> Route:
     """Return the route of *steps* over *regions*, fences first."""
     in_order = sorted(steps, key=lambda step: not isinstance(step, Fence))
-    return Route(tuple((step, _table(step)) for step in in_order), regions)
+    return Route(tuple((step, _table(step, regions)) for step in in_order), regions)
 
 
-def _table(step: Step) -> Table:
+def _everyone(names: Iterable[str]) -> Rungs:
+    everyone = tuple(sorted(names))
+    return (everyone,) if everyone else ()
+
+
+def _table(step: Step, regions: Regions) -> Table:
     match step:
+        case Nearest():
+            return Targets.of(step, regions)
         case Listed():
             return Lookup.of(step)
         case Fence(lists):
@@ -158,22 +193,34 @@ def _by_preference(wanted: Preference, rung: Sequence[str]) -> list[list[str]]:
 
 
 def _by_distance(
-    step: Nearest, rung: Sequence[str], client: Client, regions: Regions
+    step: Nearest, targets: Targets, rung: Sequence[str], client: Client
 ) -> list[list[str]]:
-    away = distances_km(step, rung, client, regions)
-    if away is None:
+    here = client.location
+    if here is None:
         return [list(rung)]
-    if not step.within_km:
-        return _by_key(rung, away.__getitem__)
+    within_km = step.within_km
     out: list[list[str]] = []
-    best = 0.0
-    for region in sorted(rung, key=lambda region: (away[region], region)):
-        if out and away[region] <= best + step.within_km:
-            out[-1].append(region)
-        else:
-            best = away[region]
+    best = -inf
+    for km, region in _distances_km(targets, rung, here):
+        if km > best + within_km:
+            best = km
             out.append([region])
-    return [sorted(tied) for tied in out]
+        else:
+            out[-1].append(region)
+    # Those that tie stand as they came: by distance, which does not count among them.
+    return [sorted(tied) for tied in out] if within_km else out
+
+
+def _distances_km(
+    targets: Targets, names: Iterable[str], here: tuple[float, float]
+) -> list[tuple[float, str]]:
+    """Return how far each region is from *here* less its bias, and its name, nearest first."""
+    points, start = targets.points, _point(here)
+    away = [(_km(start, points[name]), name) for name in names]
+    if bias_km := targets.bias_km:
+        away = [(km - bias_km.get(name, 0.0), name) for km, name in away]
+    away.sort()
+    return away
 
 
 def distances_km(
@@ -183,22 +230,23 @@ def distances_km(
     here = client.location
     if here is None:
         return None
-    bias = dict(step.bias_km)
-    away = {}
-    for region in rung:
-        there = regions[region].location
-        assert there is not None, "the configuration asks for a location"
-        away[region] = great_circle_km(here, there) - bias.get(region, 0.0)
-    return away
+    return {name: km for km, name in _distances_km(Targets.of(step, regions), rung, here)}
 
 
 def great_circle_km(one: tuple[float, float], other: tuple[float, float]) -> float:
     """Return the distance in km between two (latitude, longitude) in degrees on a sphere."""
-    phi, theta = radians(one[0]), radians(other[0])
-    lat = sin((theta - phi) / 2)
-    lon = sin(radians(other[1] - one[1]) / 2)
-    root = sqrt(lat * lat + cos(phi) * cos(theta) * lon * lon)
-    return 2 * EARTH_RADIUS_KM * asin(min(1.0, root))
+    return _km(_point(one), _point(other))
+
+
+def _point(location: tuple[float, float]) -> Point:
+    latitude, longitude = radians(location[0]), radians(location[1])
+    from_axis = cos(latitude)
+    return from_axis * cos(longitude), from_axis * sin(longitude), sin(latitude)
+
+
+def _km(one: Point, other: Point) -> float:
+    half = dist(one, other) / 2
+    return _DIAMETER_KM * (asin(half if half < 1 else 1.0))  # rounding can pass the far side
 
 
 def fact_of(fact: Fact, place: Place) -> str | int | None:

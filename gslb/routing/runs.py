@@ -19,6 +19,9 @@ from dataclasses import dataclass, field
 
 _LOW = (1 << 64) - 1
 
+# Makes one value of two.
+Combine = Callable[[int, int], int]
+
 
 @dataclass(slots=True)
 class Runs:
@@ -119,7 +122,11 @@ def uniform(bits: int, value: int) -> Runs:
     return runs
 
 
-def overlay(one: Runs, other: Runs, combine: Callable[[int, int], int]) -> Runs:
+# As `overlay` below, by whatever code.
+Overlay = Callable[[Runs, Runs, Combine], Runs]
+
+
+def overlay(one: Runs, other: Runs, combine: Combine) -> Runs:
     """Return the runs in which both are uniform, with *combine* of their values.
 
     *combine* is asked once for each distinct pair.

@@ -55,7 +55,9 @@ pub const FRAME_BYTES: usize = 24;
 pub enum Image {
     /// In memory of ours.
     Copied(Vec<u8>),
-    /// In pages of its own: those of a file that is only ever replaced whole, or none's.
+    /// In pages of their own, behind which there is no file.
+    Apart(memmap2::Mmap),
+    /// In a file that is only ever replaced whole.
     Mapped(memmap2::Mmap),
 }
 
@@ -80,7 +82,17 @@ impl Image {
     pub fn apart(octets: &[u8]) -> std::io::Result<Image> {
         let mut pages = memmap2::MmapMut::map_anon(octets.len())?;
         pages.copy_from_slice(octets);
-        Ok(Image::Mapped(pages.make_read_only()?))
+        Ok(Image::Apart(pages.make_read_only()?))
+    }
+
+    /// Let go of the memory of what has been read; what is read again comes back from the file.
+    #[allow(unsafe_code)]
+    pub fn forget(&self) {
+        if let Image::Mapped(mapped) = self {
+            // SAFETY: behind this mapping is a file that nobody writes to, so what comes back is
+            // what was there.
+            let _ = unsafe { mapped.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        }
     }
 
     /// Return the body if the frame fits, and is of this kind.
@@ -95,7 +107,7 @@ impl std::ops::Deref for Image {
     fn deref(&self) -> &[u8] {
         match self {
             Image::Copied(octets) => octets,
-            Image::Mapped(mapped) => mapped,
+            Image::Apart(mapped) | Image::Mapped(mapped) => mapped,
         }
     }
 }

@@ -4,10 +4,13 @@
 //! images (`image`): of zones, of geo maps, of services' choices.  Here a query is read
 //! (`message`, `edns`), its name and its client are looked up (`zone`, `geo`), one of the ready
 //! choices is picked by a draw (`entry`, `choice`), and octets are copied (`answer`, `response`).
-//! `master` reads large zones into images in the first place.
 //! `server` does that in threads of its own, over `socket`; `python` is the way in.
+//!
+//! Beside it stands what is too much work for Python: `master` reads large zones into images, and
+//! `mmdb`, `record`, `runs` and `atlas` walk geo databases.
 
 pub mod answer;
+pub mod atlas;
 pub mod choice;
 pub mod cookie;
 pub mod edns;
@@ -17,10 +20,13 @@ pub mod image;
 pub mod master;
 pub mod memory;
 pub mod message;
+pub mod mmdb;
 pub mod name;
 pub mod rate;
+pub mod record;
 pub mod respond;
 pub mod response;
+pub mod runs;
 pub mod said;
 pub mod server;
 pub mod snapshot;

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::values::{Guard, Snapshot};
-use super::wrong;
+use super::{refused, wrong};
 use crate::server::{self, Server};
 use crate::tally::THREADS_MAX;
 
@@ -37,7 +37,7 @@ impl Engine {
         if threads == 0 || server.len() + threads > THREADS_MAX {
             return Err(wrong(format!("1 to {THREADS_MAX} threads can answer in all")));
         }
-        Ok(server.bind(SocketAddr::new(ip, port), threads)?.port())
+        Ok(server.bind(SocketAddr::new(ip, port), threads).map_err(refused)?.port())
     }
 
     /// Let go of the sockets at an address that has not been started.

@@ -1,6 +1,7 @@
 //! What Python sees of the engine: the module `gslb._native`, whose stubs are `gslb/_native.pyi`.
 
 mod engine;
+mod geo;
 mod values;
 mod zone;
 
@@ -12,7 +13,9 @@ mod _native {
     #[pymodule_export]
     use super::engine::{Engine, Handed};
     #[pymodule_export]
-    use super::values::{GeoMap, Guard, Plan, Snapshot, Tallies};
+    use super::geo::{GeoMap, Walked, join, overlay_ipv4, overlay_ipv6, walk};
+    #[pymodule_export]
+    use super::values::{Guard, Plan, Snapshot, Tallies};
     #[pymodule_export]
     use super::zone::{Zone, give_back, read_zone};
 }
@@ -20,4 +23,9 @@ mod _native {
 /// An error of ours as Python's ValueError.
 fn wrong(error: impl std::fmt::Display) -> PyErr {
     pyo3::exceptions::PyValueError::new_err(error.to_string())
+}
+
+/// An error of the system's as Python's OSError, with its number.
+fn refused(error: std::io::Error) -> PyErr {
+    pyo3::exceptions::PyOSError::new_err((error.raw_os_error(), error.to_string()))
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::geo::GeoMap;
 use super::wrong;
 use super::zone::Zone;
 use crate::cookie::SECRET_BYTES;
@@ -15,27 +16,9 @@ use crate::image::Image;
 use crate::rate::{self, Limiter};
 use crate::respond::{self, Reply, respond};
 use crate::said::{Address, From, Scratch};
+use crate::snapshot;
 use crate::snapshot::{Facts, Served};
 use crate::tally::{THREADS_MAX, Tally};
-use crate::{geo, snapshot};
-
-/// A geo map, ready to be looked up in.
-#[pyclass(frozen)]
-pub struct GeoMap(pub Arc<geo::GeoMap>);
-
-#[pymethods]
-impl GeoMap {
-    #[new]
-    fn new(py: Python<'_>, image: &[u8]) -> PyResult<GeoMap> {
-        let image = Image::Copied(image.to_vec());
-        let opened = py.detach(|| geo::GeoMap::open(image)).map_err(wrong)?;
-        Ok(GeoMap(Arc::new(opened)))
-    }
-
-    fn find(&self, version: u8, address: u128) -> (u32, u8) {
-        self.0.find(version, address)
-    }
-}
 
 /// What is counted of each service, for as long as the program runs.
 #[pyclass(frozen)]
