@@ -214,6 +214,53 @@ def test_the_common_grammar_is_not_declined(both, text):
     assert agree(both, HEAD + text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "www A 192.0.2",
+        "www A 192.0.2.1 x",
+        "www 300",
+        "www 1 1 A 192.0.2.1",
+        "www CH A 192.0.2.1",
+        "www.example.net. A 192.0.2.1",
+        "www. A 192.0.2.1",
+        "www.example.com A 192.0.2.1",
+        "a" * 64 + " A 192.0.2.1",
+        "a. .b A 192.0.2.1",
+        "@ SOA ns1 admin 2 7200 900 1209600 60",
+        "www SOA ns1 admin 1 7200 900 1209600 60",
+        "www CNAME a\nwww TXT a",
+        "www CNAME a\nwww CNAME b",
+        "www DNAME a\nwww DNAME b",
+        "*.a DNAME b",
+        "a DNAME b\na NS ns1",
+        "a DNAME b\nx.a A 192.0.2.1",
+        "*.a NS ns1",
+        "a NS ns.a",
+        "a NS ns.example.net.\nb.a NS ns.b.a",
+        "a NS ns2",
+        "a NS ns.b\n*.c A 192.0.2.1",
+        "a NS ns.example.net.\nx.a TXT a",
+        "@ DNAME example.net.\na A 192.0.2.1",
+        "a TXT " + " ".join(["a" * 255] * 300),
+        "".join(f"a TXT {n} {'a' * 255}\n" for n in range(250)),
+        "a RRSIG A 13 2 300 20300101000000 20200101000000 1 example.com. AAAA",
+        "$TTL\n",
+        "$TTL 300 300",
+        "$TLL 300",
+        "$ORIGIN a b",
+        "www TXT (",
+        "www TXT )",
+        'www TXT "a',
+    ],
+)
+def test_what_python_complains_or_warns_of_is_declined(both, text):
+    quick, slow = both(HEAD + text)
+
+    assert slow is None
+    assert isinstance(quick, Declined)
+
+
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_newlines_and_byte_order_marks_are_no_reason_to_decline(both, newline):
     text = "\ufeff" + (HEAD + 'www TXT "a" ; b\n').replace("\n", newline)
