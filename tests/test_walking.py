@@ -283,6 +283,45 @@ def test_numbers_of_every_kind_and_keys_met_twice_are_read(walker, data, latitud
     assert place == Place(None if latitude is None else (latitude, 5.0))
 
 
+ISO = b"\x48iso_code\x42"
+
+
+@each_walker
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [
+        (b"\xe2" + located(LATITUDE + b"\xa1\x07", EAST)[1:] + b"\x48location\xe0", NOWHERE),
+        (b"\xe2\x47country\xe1" + ISO + b"GB\x47country\xe0", NOWHERE),
+        (b"\xe2\x47country\xe1" + ISO + b"GB\x47country\xe1" + ISO + b"DE", Place(country="DE")),
+        (b"\xe2\x52registered_country\xe1" + ISO + b"GB\x52registered_country\xa0", NOWHERE),
+        (b"\xe2\x49continent\xe1\x44code\x42EU\x49continent\x40", NOWHERE),
+        (b"\xe1\x47country\x01\x04\xe1" + ISO + b"GB", NOWHERE),  # in a list
+        (b"\xe1\x42ab\xe1\x47country\xe1" + ISO + b"GB", NOWHERE),  # one level too deep
+        (b"\x38\x00\x00\x00\x05\xe1\x47country\xe1" + ISO + b"GB", Place(country="GB")),
+    ],
+)
+def test_what_is_met_twice_or_elsewhere_is_read_as_a_reader_reads_it(walker, data, place):
+    assert raw(walker, data) == place
+
+
+@each_walker
+@pytest.mark.parametrize("filler_bytes", [0, 2_000, 3_000, 600_000])
+def test_pointers_of_every_size_lead_to_what_they_point_at(walker, filler_bytes):
+    country = {"country": {"iso_code": "GB"}}
+    octets = encode(
+        [
+            (IPv4Network("192.0.2.0/26"), {"filler": "x" * filler_bytes}),
+            (IPv4Network("192.0.2.64/26"), country),
+            (IPv4Network("192.0.2.128/26"), {**country, "continent": {"code": "EU"}}),
+        ]
+    )
+
+    walked = atlas(walker, octets)
+
+    found = [walked.place_of(ip_address(f"192.0.2.{n}")) for n in (0, 64, 128)]
+    assert found == [NOWHERE, Place(country="GB"), Place(country="GB", continent="EU")]
+
+
 def raw_at_the_end(walker, data):
     """The same for a record that the end of the file cuts."""
     whole = file_of([17, 17], 4, data=b"\xe0")
