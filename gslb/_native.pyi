@@ -155,6 +155,9 @@ class Engine:
     def publish(self, snapshot: Snapshot) -> bool:
         """Serve *snapshot* from the next datagrams on; False if a newer one is served."""
 
+    def tidy(self) -> None:
+        """Free the snapshots that no thread answers from any longer."""
+
     def guard(self, guard: Guard) -> None:
         """Guard answers in another way from the next datagrams on."""
 

@@ -16,27 +16,34 @@ class Alarms:
     def __init__(self, events: Events) -> None:
         self._events = events
         self.current: frozenset[tuple[str, str]] = frozenset()
+        self._seen = -1  # the generation that was looked at last
 
     def look_at(self, snapshot: Snapshot) -> None:
         """Announce what is new in *snapshot*, and what is over."""
-        now = frozenset(
-            (entry.service.text, kind)
-            for entry in snapshot.entries.values()
-            for kind in _kinds(entry)
-        )
+        follows = snapshot.since == self._seen
+        self._seen = snapshot.generation
+        if snapshot.changed is None or not follows:
+            now = {kind for entry in snapshot.entries.values() for kind in _kinds(entry)}
+        else:
+            changed = [snapshot.entries[key] for key in snapshot.changed]
+            names = {entry.service.text for entry in changed}
+            now = {alarm for alarm in self.current if alarm[0] not in names}
+            now.update(kind for entry in changed for kind in _kinds(entry))
         for service, kind in sorted(now - self.current):
             self._events.announce("alarm", service=service, alarm=kind)
         for service, kind in sorted(self.current - now):
             self._events.announce("alarm_over", service=service, alarm=kind)
-        self.current = now
+        self.current = frozenset(now)
 
 
-def _kinds(entry: Entry) -> set[str]:
+def _kinds(entry: Entry) -> set[tuple[str, str]]:
+    """Return a service's alarms, each beside its name."""
     found = set()
+    service = entry.service.text
     for choices in entry.choices.values():
         for choice in choices:
             if choice.climb.all_drained:
-                found.add(ALL_DRAINED)
+                found.add((service, ALL_DRAINED))
             if choice.way in _LOUD and choice.climb.rungs:
-                found.add(choice.way.value)
+                found.add((service, choice.way.value))
     return found

@@ -135,8 +135,10 @@ class Controller:
 
     def forced_of(self, service: Service, member: Member) -> Forced | None:
         """Return the word that holds for *member* in *service*, the closer one first."""
-        now_s = self._clock()
-        for key in ((str(member.address), service.text), (str(member.address), "")):
+        if not self.forced:
+            return None
+        now_s, address = self._clock(), str(member.address)
+        for key in ((address, service.text), (address, "")):
             forced = self.forced.get(key)
             if forced_at(forced, now_s) is not None:
                 return forced
@@ -195,7 +197,7 @@ class Controller:
         )
         self._touched = set()
         same = old.plan is new.plan and old.stale == stale
-        if not same or any(new.entries[key] is not old.entries[key] for key in new.entries):
+        if not same or new.changed:
             self.publish(new)
 
     def _settle(self, now_s: float) -> None:

@@ -37,6 +37,7 @@ except ImportError:  # pragma: no cover - where there is no Rust toolchain
     IS_BUILT = False
 
 DEFAULT = "native" if IS_BUILT else "python"
+TIDY_EVERY_S = 1.0
 HANDED_AT_ONCE_MAX = 16  # then the loop gets a turn
 
 
@@ -69,12 +70,10 @@ class Mirror:
             images = [encode_entry(entry, self._numbers) for entry in snapshot.entries.values()]
             made = _native.Snapshot(plan, images, generation, stale, self.tallies)
         else:
-            before = last[0].entries
-            images = [
-                encode_entry(entry, self._numbers)
-                for key, entry in snapshot.entries.items()
-                if entry is not before[key]
-            ]
+            # Of a snapshot that does not follow the last one all entries may differ.
+            follows = snapshot.since == last[0].generation and snapshot.changed is not None
+            changed = snapshot.changed if follows else snapshot.entries.keys()
+            images = [encode_entry(snapshot.entries[key], self._numbers) for key in changed or ()]
             made = last[1].next(images, generation, stale)
         self._last = (snapshot, made)
         return made
@@ -125,6 +124,7 @@ class NativeUdp:
         self._mirror = Mirror(endpoints * threads)
         self._guarded: tuple[RateLimit | None, _native.Guard] | None = None
         self._started = False
+        self._tidying: asyncio.TimerHandle | None = None
         counters.elsewhere = self._counted
 
     def publish(self, snapshot: Snapshot, explain_to: Sequence[Network]) -> None:
@@ -159,14 +159,22 @@ class NativeUdp:
         self._engine.start()
         asyncio.get_running_loop().add_reader(self._engine.fileno(), self._answer_handed)
         self._started = True
+        self._tidy()
 
     def close(self) -> None:
         """Answer what has come in, and stop."""
         if self._started:
             asyncio.get_running_loop().remove_reader(self._engine.fileno())
+        if self._tidying is not None:
+            self._tidying.cancel()
         self._engine.close()
         while self._answer_handed():
             pass
+
+    def _tidy(self) -> None:
+        """Let go of old snapshots, now and every so often until this is closed."""
+        self._engine.tidy()
+        self._tidying = asyncio.get_running_loop().call_later(TIDY_EVERY_S, self._tidy)
 
     def _answer_handed(self) -> int:
         """Answer some of what the threads could not, and return how many that was."""

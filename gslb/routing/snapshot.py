@@ -9,7 +9,7 @@ change: a service whose members are believed of as before keeps its choices.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from gslb.dns import name
@@ -72,13 +72,21 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A plan and the choices of all its services; `stale` until a restarted node knows again."""
+    """A plan and the choices of all its services; `stale` until a restarted node knows again.
+
+    `changed` names the services whose entries are not those of the snapshot that it was made
+    from, whose generation is `since`; None is all of them, as where there was no such snapshot.
+    `moving` are the services that change as time goes by.
+    """
 
     plan: Plan
-    entries: Mapping[bytes, Entry]
+    entries: MappingProxyType[bytes, Entry]
     generation: int
     made_s: float
     stale: bool = False
+    changed: frozenset[bytes] | None = field(default=None, compare=False)
+    since: int = field(default=0, compare=False)
+    moving: frozenset[bytes] = field(default=frozenset(), compare=False)
 
     def zone_of(self, qname: bytes) -> bytes | None:
         """Return the apex of the zone, served or broken, that *qname* lies in."""
@@ -114,18 +122,31 @@ def compile_snapshot(
     Entries of *previous* are kept where nothing changed that they rest on.  *touched* names
     the only services of which something may have changed; None is all of them.
     """
-    kept = previous.entries if previous is not None and previous.plan is plan else {}
-    entries = dict(kept)
-    for key, service in plan.services.items():
-        if kept and touched is not None and key not in touched and not kept[key].moves:
-            continue
+    kept: dict[bytes, Entry] = {}
+    moving: frozenset[bytes] = frozenset()
+    looked_at = frozenset(plan.services)
+    follows = previous is not None and previous.plan is plan
+    if previous is not None and follows:
+        # A copy of a dictionary and a few look-ups, however many services there are.
+        kept, moving = previous.entries.copy(), previous.moving
+        looked_at = looked_at if touched is None else moving.union(touched)
+    changed = set()
+    for key in looked_at:
+        old, service = kept.get(key), plan.services[key]
         rests_on = tuple(believed(service, each) for each in members_of(service, plan.regions))
-        old = kept.get(key)
-        if old is not None and not old.moves and old.rests_on == rests_on:
-            entries[key] = old
-        else:
-            entries[key] = _entry(plan, service, believed, rests_on, now_s)
-    return Snapshot(plan, MappingProxyType(entries), generation, now_s, stale)
+        if old is None or old.moves or old.rests_on != rests_on:
+            kept[key] = _entry(plan, service, believed, rests_on, now_s)
+            changed.add(key)
+    return Snapshot(
+        plan,
+        MappingProxyType(kept),
+        generation,
+        now_s,
+        stale,
+        changed=frozenset(changed) if follows else None,
+        since=previous.generation if previous is not None else 0,
+        moving=(moving - looked_at).union(key for key in looked_at if kept[key].moves),
+    )
 
 
 def members_of(service: Service, regions: Regions) -> list[Member]:
@@ -141,9 +162,13 @@ def _entry(
 ) -> Entry:
     maps: dict[int, GeoMap] = {}
     choices: dict[int, tuple[Choice, ...]] = {}
+    # By identity: a member is asked for once for each order, and its hash is that of all it holds.
+    members = members_of(service, plan.regions)
+    by_id = {id(member): belief for member, belief in zip(members, rests_on, strict=True)}
 
     def beliefs(member: Member) -> Belief:
-        return believed(service, member)
+        known = by_id.get(id(member))  # not so of proxies that the service may not use
+        return believed(service, member) if known is None else known
 
     for family, key in map_keys(service).items():
         maps[family] = plan.maps[key]

@@ -158,8 +158,16 @@ impl Server {
             return false;
         }
         replaced.extend(self.shared.snapshot.swap(Some(snapshot)));
-        replaced.retain(|old| Arc::strong_count(old) > 1);
+        drop(replaced);
+        self.tidy();
         true
+    }
+
+    /// Free the snapshots that no thread answers from any longer.
+    pub fn tidy(&self) {
+        if let Ok(mut replaced) = self.shared.replaced.lock() {
+            replaced.retain(|old| Arc::strong_count(old) > 1);
+        }
     }
 
     /// Guard answers in another way from the next round on.
@@ -221,6 +229,8 @@ impl Thread {
             let got = match batch.receive(&self.socket) {
                 Ok(got) => got,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Nothing came for a while: the snapshot below may be a new one all the same.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
                 Err(_) => {
                     sleep(PAUSE_AFTER_ERROR);
                     0

@@ -20,6 +20,7 @@ pub const DATAGRAM_MAX: usize = 65_535;
 /// Slots lie this far apart: not a power of two, or their starts would share one set of the cache.
 const STRIDE: usize = 65_536 + 192;
 const CONTROL_BYTES: usize = 64;
+const PATIENCE_S: libc::time_t = 1;
 /// As much as is asked for; the system gives what it allows.
 const BUFFER_BYTES: libc::c_int = 4 << 20;
 
@@ -56,6 +57,9 @@ impl Socket {
                 SocketAddr::V6(_) => socket.set(libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?,
             }
         }
+        // Whoever waits looks up now and then, and lets go of what is old.
+        let patience = libc::timeval { tv_sec: PATIENCE_S, tv_usec: 0 };
+        socket.set(libc::SOL_SOCKET, libc::SO_RCVTIMEO, patience)?;
         let _ = socket.set(libc::SOL_SOCKET, libc::SO_RCVBUF, BUFFER_BYTES);
         let _ = socket.set(libc::SOL_SOCKET, libc::SO_SNDBUF, BUFFER_BYTES);
         socket.bind_to(address)?;
@@ -65,8 +69,8 @@ impl Socket {
         Ok(socket)
     }
 
-    fn set(&self, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
-        let size = size_of::<libc::c_int>() as libc::socklen_t;
+    fn set<T>(&self, level: libc::c_int, option: libc::c_int, value: T) -> io::Result<()> {
+        let size = size_of::<T>() as libc::socklen_t;
         // SAFETY: the pointer and the size are those of `value`, which outlives the call.
         let done =
             unsafe { libc::setsockopt(self.raw(), level, option, (&raw const value).cast(), size) };

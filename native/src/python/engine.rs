@@ -59,6 +59,14 @@ impl Engine {
         py.detach(|| Ok(self.server()?.publish(snapshot)))
     }
 
+    /// Free the snapshots that no thread answers from any longer.
+    fn tidy(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| {
+            self.server()?.tidy();
+            Ok(())
+        })
+    }
+
     /// Guard answers in another way from the next datagrams on.
     fn guard(&self, guard: &Guard) -> PyResult<()> {
         self.server()?.guard(guard.0.clone());
