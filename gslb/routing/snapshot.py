@@ -124,7 +124,7 @@ def compile_snapshot(
     """
     kept: dict[bytes, Entry] = {}
     moving: frozenset[bytes] = frozenset()
-    looked_at = frozenset(plan.services)
+    looked_at: Collection[bytes] = plan.services.keys()
     follows = previous is not None and previous.plan is plan
     if previous is not None and follows:
         # A copy of a dictionary and a few look-ups, however many services there are.
@@ -145,7 +145,7 @@ def compile_snapshot(
         stale,
         changed=frozenset(changed) if follows else None,
         since=previous.generation if previous is not None else 0,
-        moving=(moving - looked_at).union(key for key in looked_at if kept[key].moves),
+        moving=moving.difference(looked_at).union(key for key in looked_at if kept[key].moves),
     )
 
 
