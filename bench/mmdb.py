@@ -28,12 +28,6 @@ NETWORKS = 1_000_000
 ROUNDS = 3
 ENGINES = ("native", "python")
 THIS = (sys.executable, "-m", "bench.mmdb")
-IN_PYTHON = """\
-import sys
-sys.modules["gslb._native"] = None
-from gslb.cli.app import main
-main()
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,50 +109,6 @@ def _starting(taken: Mapping[str, Sequence[Taken]]) -> str:
     return shown(("what", "time", "range", "peak memory"), rows)
 
 
-<<<<<<< HEAD
-=======
-def _held(folder: Path, database: Path, rounds: int, log: Path) -> str:
-    notes: list[str] = []
-    held: dict[str, list[int]] = {}
-    for number in range(rounds):
-        for what in ("gdnsd", *ENGINES):
-            try:
-                held.setdefault(what, []).append(
-                    _held_by(what, folder / f"{what}-{number}", database, folder / "var", log)
-                )
-            except NotMeasured as why:
-                notes.append(f"{what}: left out, {why}")
-    beside = median(held.get("gdnsd") or [0])
-    rows = [
-        [
-            what if what == "gdnsd" else f"gslb, {what}",
-            mib(median(all_)),
-            f"{mib(min(all_))}–{mib(max(all_))}",
-            f"{median(all_) / beside:.2f}" if beside else "?",
-        ]
-        for what, all_ in held.items()
-        if all_
-    ]
-    return "\n".join([shown(("running", "memory", "range", "to gdnsd"), rows), *notes])
-
-
-def _held_by(what: str, folder: Path, database: Path, cache: Path, log: Path) -> int:
-    (peer,) = (peer for peer in PEERS if peer.name == ("gdnsd" if what == "gdnsd" else "gslb"))
-    if peer.found() is None:
-        raise NotMeasured(f"{peer.program} is not installed")
-    folder.mkdir()
-    port = free_port()
-    argv = peer.prepare(folder, database, port)
-    if what != "gdnsd":
-        shutil.copytree(cache, folder / "var")
-        # Not by way of this module: it would be measured with what it imports.
-        argv = argv if what == "native" else [sys.executable, "-c", IN_PYTHON, *argv[-2:]]
-    with running(argv, log=log) as child:
-        wait_for_answer(child, port, SERVICE, log)
-        return resident_bytes(child.pid)
-
-
->>>>>>> geo
 # What the children do
 
 
