@@ -18,6 +18,7 @@ check: setup
 	$(BIN)/ruff format --check gslb tests bench data docs
 	$(BIN)/ruff check gslb tests bench data docs
 	$(BIN)/mypy
+	sh .ci/stubs $(BIN)/python
 	$(BIN)/pytest -q -p no:cacheprovider tests/test_architecture.py tests/test_docs.py
 
 bench: setup

@@ -10,6 +10,24 @@ from typing import final
 
 from gslb.model import RateLimit
 
+__all__ = [
+    "Engine",
+    "GeoMap",
+    "Guard",
+    "Handed",
+    "Plan",
+    "Snapshot",
+    "Tallies",
+    "Walked",
+    "Zone",
+    "give_back",
+    "join",
+    "overlay_ipv4",
+    "overlay_ipv6",
+    "read_zone",
+    "walk",
+]
+
 _Ipv4 = tuple[bytes, bytes]
 _Ipv6 = tuple[bytes, bytes, bytes]
 
@@ -25,7 +43,7 @@ class Zone:
         """Return the names of all nodes, in no order."""
 
     def __len__(self) -> int: ...
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
 
 def read_zone(
     text: bytes,
