@@ -79,6 +79,7 @@ class Controller:
         self.dirty = False
         self.on_change: Callable[[], None] = self.tick
         self.serve: Callable[[Snapshot], None] = lambda _: None
+        self.prepare: Callable[[Snapshot, Config], None] = lambda _snapshot, _config: None
         self.engine = "python"
         self.reloads = Reloads()
         self.kept_zones: tuple[BrokenZone, ...] = ()
@@ -178,8 +179,11 @@ class Controller:
                 self._touched |= self._rest_on.get(subject, set())
             self.on_change()
 
-    def tick(self) -> None:
-        """Compile what is believed now, and publish it if it differs from what is served."""
+    def tick(self, ahead: Snapshot | None = None) -> None:
+        """Compile what is believed now, and publish it if it differs from what is served.
+
+        What was compiled *ahead* is used as far as it still holds.
+        """
         now_s = self._clock()
         self._settle(now_s)
         stale = not self._settled and self._is_restored
@@ -192,7 +196,7 @@ class Controller:
             generation=old.generation + 1,
             now_s=now_s,
             stale=stale,
-            previous=old,
+            previous=ahead or old,
             touched=self._touched,
         )
         self._touched = set()
@@ -216,8 +220,20 @@ class Controller:
         self.alarms.look_at(snapshot)
         self._counters.events["gslb_publishes"] += 1
 
-    def adopt(self, reread: Reread) -> None:
-        """Serve another world from now on, and tell what of the files could not be taken over."""
+    def ahead(self, world: World) -> Snapshot:
+        """Return *world* compiled from what is believed now, which may change meanwhile.
+
+        For a thread: with thousands of services this takes seconds, which nobody should wait for.
+        """
+        made = compile_snapshot(world.plan, self.believed, generation=0, now_s=self._clock())
+        self.prepare(made, world.config)
+        return made
+
+    def adopt(self, reread: Reread, ahead: Snapshot | None = None) -> None:
+        """Serve another world from now on, and tell what of the files could not be taken over.
+
+        Of what was compiled *ahead* only that is compiled again of which other things are believed.
+        """
         old = self.config
         self.world, self.kept_zones = reread.world, reread.kept
         self._touched, self._rest_on = None, _services_by_subject(reread.world)
@@ -237,7 +253,7 @@ class Controller:
         self.reloads = replace(self.reloads, ok=self.reloads.ok + 1, last_error=None)
         if broken := [each for zone in reread.kept for each in zone.complaints]:
             self.refuse("\n".join(map(str, broken)))
-        self.tick()
+        self.tick(ahead)
 
     def refuse(self, error: str) -> None:
         """Count a reload that failed; what is served stays."""

@@ -128,6 +128,7 @@ class Node:
             threads=config.threads or len(os.sched_getaffinity(0)),
         )
         controller.serve = lambda snapshot: udp.publish(snapshot, controller.config.explain_to)
+        controller.prepare = lambda made, config: udp.prepare(made, config.explain_to)
         controller.serve(controller.snapshot)
         self.protection.serve = udp.guard
         udp.guard(self.protection)
@@ -285,7 +286,8 @@ class Node:
             return
         new = await aside(partial(watching.stamps, reread.world.config))
         self._seen = {path: seen.get(path, stamp) for path, stamp in new.items()}
-        self.controller.adopt(reread)
+        ahead = await aside(partial(self.controller.ahead, reread.world))
+        self.controller.adopt(reread, ahead)
         self.protection.adopt(reread.world.config, self.clock())
         self._watched = reread.world.config
         self._moved.set()

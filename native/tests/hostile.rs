@@ -71,7 +71,7 @@ fn zone() -> Vec<u8> {
         node(APEX, 0, &[soa.clone(), outside(NS)], &[]),
         node(&under(b"\x03www"), 1, &[], &[]),
         node(&under(b"\x05alias"), 0, &[inside(CNAME)], &[]),
-        node(&under(b"\x01*\x04wild"), 0, &[address.clone()], &[]),
+        node(&under(b"\x01*\x04wild"), 0, std::slice::from_ref(&address), &[]),
         node(&under(b"\x04wild"), 0, &[], &[]),
         node(&under(b"\x03sub"), 2, &[outside(NS)], &[glue]),
         node(&under(b"\x05moved"), 0, &[outside(DNAME)], &[]),
