@@ -10,7 +10,7 @@ settings.register_profile("gslb", deadline=None)
 settings.load_profile("gslb")
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=ENGINES, scope="module")
 def engine(request):
     """Run a test once with each engine; nodes made by `tests.running` have it too."""
     before, running.engine = running.engine, request.param

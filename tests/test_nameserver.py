@@ -29,7 +29,7 @@ WWW = plan(
 )
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _each_engine(engine: str) -> None: ...
 
 

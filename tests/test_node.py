@@ -36,6 +36,11 @@ from tests.running import (
 )
 from tests.servers import Member
 
+
+@pytest.fixture(autouse=True, scope="module")
+def _each_engine(engine: str) -> None: ...
+
+
 EAST = ("127.1.0.1", "127.1.0.2")
 WEST = ("127.2.0.1", "127.2.0.2")
 HANGING = {**MONITOR, "timeout": "300ms"}

@@ -26,6 +26,11 @@ from tests.nodes import config
 from tests.peers import dig, kdig, nsd, own_address
 from tests.running import Running, running, started, written
 
+
+@pytest.fixture(autouse=True, scope="module")
+def _each_engine(engine: str) -> None: ...
+
+
 SECRET, OTHER = "e5e973e5a6b2a43f48e7dc849e37bfcf", "445536bcd2513298075a5d379663c962"
 CLIENT = bytes.fromhex("0123456789abcdef")
 NOW_S = 1_800_000_000.0

@@ -69,7 +69,7 @@ STATIC = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[At]:
+def server(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[At]:
     """Give the program with records of many kinds, and members that nobody probes."""
     path = written(tmp_path_factory.mktemp("server"), STATIC, records=RECORDS)
     with serving(path) as at:
