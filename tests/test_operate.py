@@ -50,8 +50,8 @@ async def test_status_prints_a_line_and_a_table_and_what_is_wrong_on_stderr(desk
     first, head, *rows = said.stdout.splitlines()
     generation = desk.controller.snapshot.generation
     assert first == (
-        f"ns1.example.net: settled, generation {generation}, 4 services, "
-        "8 members (7 up, 1 down, 0 unknown, 1 forced)"
+        f"ns1.example.net: settled, generation {generation}, engine python, "
+        "4 services, 8 members (7 up, 1 down, 0 unknown, 1 forced)"
     )
     assert head.split() == list(operate.COLUMNS)
     cells = [re.split(r"  +", row) for row in rows]

@@ -49,6 +49,7 @@ ALARMS = {
 
 _STATUS_KEYS = (
     "node",
+    "engine",
     "generation",
     "settled",
     "restored",
@@ -224,8 +225,8 @@ def summary_of(node: Json) -> str:
     state = "restored" if node["restored"] else "settled" if node["settled"] else "starting"
     services, members = (counted(counts[key], key) for key in ("services", "members"))
     return (
-        f"{node['node']}: {state}, generation {node['generation']}, {services}, "
-        f"{members} ({', '.join(words)})"
+        f"{node['node']}: {state}, generation {node['generation']}, engine {node['engine']}, "
+        f"{services}, {members} ({', '.join(words)})"
     )
 
 
