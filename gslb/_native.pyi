@@ -11,6 +11,7 @@ from typing import final
 from gslb.model import RateLimit
 
 __all__ = [
+    "VERSION",
     "Engine",
     "GeoMap",
     "Guard",
@@ -27,6 +28,8 @@ __all__ = [
     "read_zone",
     "walk",
 ]
+
+VERSION: int
 
 _Ipv4 = tuple[bytes, bytes]
 _Ipv6 = tuple[bytes, bytes, bytes]

@@ -14,8 +14,19 @@ MAY_IMPORT = {
     "health": {"errors", "model"},
     "routing": {"errors", "model", "dns", "health"},
     "proxy": {"errors", "model", "health", "routing"},
-    "config": {"errors", "model", "dns", "_native"},
-    "daemons": {"errors", "model", "dns", "health", "routing", "proxy", "config", "_native"},
+    "nativecode": {"dns", "_native"},
+    "config": {"errors", "model", "dns", "nativecode", "_native"},
+    "daemons": {
+        "errors",
+        "model",
+        "dns",
+        "health",
+        "routing",
+        "proxy",
+        "config",
+        "nativecode",
+        "_native",
+    },
     "cli": {"errors", "model", "dns", "health", "routing", "proxy", "config", "daemons"},
 }
 PURE = {"errors", "model", "dns", "health", "routing", "proxy"}

@@ -48,6 +48,8 @@ MAIN_CASES = [
     ("admin_token: «5", "admin_token", "not a token", "in quotes"),
     ("engine: «fast", "engine", "'fast' is not", "auto"),
     ("threads: «0", "threads", "0", "1"),
+    ("threads: «33", "threads", "33 threads for each of 2 addresses are 66", "write 32 or less"),
+    ('listen: {dns: [«"[fe80::1%lo]:53"]}', "listen.dns[0]", "an interface", "alone"),
     ("vantages: {quorum: «most}", "vantages.quorum", "not a quorum", "majority"),
     ("vantages: {quorum: «0}", "vantages.quorum", "not a quorum", "a number from 1"),
     ("vantages: {quorum: «101%}", "vantages.quorum", "not a quorum", "100%"),

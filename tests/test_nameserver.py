@@ -348,3 +348,25 @@ async def test_types_that_have_no_name_are_counted_as_one():
         await udp(server.endpoints[0], *(query(rdtype=f"TYPE{n}") for n in range(40000, 40050)))
 
     assert dict(counters.total().queries) == {("udp", 0, 0): 50}
+
+
+async def test_explanations_that_find_the_queue_full_are_dropped_and_keep_nobody_waiting():
+    if running.engine == "python":
+        pytest.skip("it has no queue")
+    async with serving() as (server, counters):
+        at = (server.endpoints[0].host, server.endpoints[0].port)
+        asked = query("www.example.com", "TXT", rdclass="CH")
+        # The loop gets no turn meanwhile, so nobody takes what the threads hand on.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(10)
+            for _ in range(10):
+                for _ in range(60):
+                    sock.sendto(asked, at)
+                sock.sendto(query(), at)
+                assert dns.message.from_wire(sock.recv(4096)).rcode() == dns.rcode.NOERROR
+        waiting, refused = (
+            counters.total().events[f"gslb_{what}_queries"] for what in ("handed", "refused")
+        )
+
+    assert waiting == 256
+    assert refused == 600 - 256

@@ -164,7 +164,7 @@ def test_buckets_stay_over_a_reload_while_their_rule_does():
 
 
 def test_limiting_is_told_of_when_it_begins_and_when_it_is_over():
-    it = protection()
+    it = protection(config(rate_limit=RateLimit()))
 
     with it._events.listen() as heard:
         it.look(NOW_S)

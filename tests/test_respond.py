@@ -220,7 +220,7 @@ def test_an_answer_above_its_rate_is_dropped():
 
     reply = respond(SNAP, query(), SENDER, 0, NOW_S, limiter=few)
 
-    assert reply == Reply(None, 1, limited=(Kind.ANSWER, Action.DROP))
+    assert reply == Reply(None, limited=(Kind.ANSWER, Action.DROP))
 
 
 def test_a_valid_cookie_is_never_limited_and_takes_nothing_from_the_others():

@@ -14,7 +14,7 @@ from gslb.cli.shown import complaints, counted, err, fail, show_json, show_table
 from gslb.config.named import shorter
 from gslb.config.schema import json_schema
 from gslb.config.settings import Config
-from gslb.daemons import logs, native, planner
+from gslb.daemons import logs, planner
 from gslb.daemons.controller import TICK_S
 from gslb.daemons.node import Node
 from gslb.errors import Complaint, ConfigError
@@ -68,7 +68,6 @@ def check(
     """
     with complaints():
         read = planner.read(config)
-        native.chosen(read)
         if broken := [each for zone in read.broken for each in zone.complaints]:
             raise ConfigError(broken)
         with progress_bar() as progress:

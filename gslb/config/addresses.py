@@ -58,6 +58,10 @@ def endpoint(value: object) -> Endpoint:
         raise ScalarError(f"{shown(value)} does not start with an IP address", hint) from None
     if port is None:
         raise ScalarError(f"{shown(value)} has no port", hint)
+    if "%" in host:
+        raise ScalarError(
+            f"{shown(value)} names an interface", 'write the address alone, or "[::]"'
+        )
     return Endpoint(str(found), port)
 
 

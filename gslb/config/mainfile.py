@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from gslb.config import mmdb, protection, scalars
+from gslb.config.fields import THREADS_MAX
 from gslb.config.known import Known
 from gslb.config.mainkeys import MainFile, MonitorSpec, ProxySpec, RegionSpec
 from gslb.config.nodes import At, shown
@@ -20,6 +21,7 @@ from gslb.config.reading import read_model
 from gslb.config.scalars import ScalarError
 from gslb.config.settings import Cookies
 from gslb.config.yamlfile import UnreadableError, read_bytes
+from gslb.nativecode import IS_BUILT, RUST_MIN, WHY_NOT
 from gslb.model import Expect, Member, Monitor, Quorum, RateLimit, Region, SafetyCatch, Subject
 
 PORTS = {"http": 80, "https": 443}
@@ -65,6 +67,7 @@ class MainReader:
             if not (self.top / "regions" / name / "location").spoiled
         }
         self._check_listen(spec)
+        self._check_engine(spec)
         if self.top.has("vantages"):
             problem = "only this node's own prober votes yet, so a quorum has nothing to count"
             (self.top / "vantages").warn(problem, "leave it out", on_key=True)
@@ -160,6 +163,19 @@ class MainReader:
             hint = "write an admin_token, or bind to 127.0.0.1 or [::1]"
             problem = f"{admin} is not on loopback, and there is no admin_token"
             (listen / "admin").wrong(problem, hint)
+
+    def _check_engine(self, spec: MainFile) -> None:
+        if spec.engine == "native" and not IS_BUILT:
+            hint = f"install gslb where Rust {RUST_MIN} or later is, or write `engine: auto`"
+            (self.top / "engine").wrong(WHY_NOT, hint)
+        addresses, threads = len(spec.listen.dns), spec.threads or 1
+        if addresses * threads > THREADS_MAX and spec.engine != "python":
+            problem = (
+                f"{threads} threads for each of {addresses} addresses are {addresses * threads}"
+            )
+            hint = f"{THREADS_MAX} can answer in all: write {THREADS_MAX // addresses} or less"
+            at = self.top / "threads" if self.top.has("threads") else self.top / "listen" / "dns"
+            at.wrong(problem, hint)
 
     def _token(self, spec: MainFile) -> str | None:
         token, at = spec.admin_token, self.top / "admin_token"

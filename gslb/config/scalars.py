@@ -299,7 +299,7 @@ def secret(value: object) -> bytes:
     """Return a secret of 128 bits written as hexadecimal digits; never shows it."""
     digits = value if isinstance(value, str) else ""
     if len(digits) != SECRET_DIGITS or not set(digits) <= set(hexdigits):
-        hint = f"write {SECRET_DIGITS} hexadecimal digits in quotes, such as `openssl rand -hex 16`"
+        hint = f"`openssl rand -hex 16` prints {SECRET_DIGITS}; in YAML they stand in quotes"
         raise ScalarError(f"is not {SECRET_DIGITS} hexadecimal digits", hint)
     return bytes.fromhex(digits)
 

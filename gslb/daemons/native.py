@@ -2,7 +2,6 @@
 
 Python compiles and publishes; this hands each snapshot over as octets, encoding only what is
 not the same object as before.  What the engine cannot answer (explanations) it hands back.
-Where the extension was not built, `IS_BUILT` is False and all runs in Python.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from secrets import randbits
 
+from gslb.config.fields import THREADS_MAX
 from gslb.config.masterquick import Nodes
 from gslb.config.settings import Config, Endpoint
 from gslb.daemons.counters import Counted, Counters
@@ -22,20 +22,16 @@ from gslb.daemons.protection import Protection
 from gslb.daemons.udp import Responds
 from gslb.dns.zone import Zone
 from gslb.dns.zoneimage import encode_zone
-from gslb.errors import Complaint, ConfigError
 from gslb.model import Network, RateLimit
+from gslb.nativecode import IS_BUILT
 from gslb.routing.entryimage import WAYS, encode_entry, encode_facts
 from gslb.routing.geo import GeoMap, MapKey
 from gslb.routing.image import encode_map
 from gslb.routing.ratelimit import Action, Kind
 from gslb.routing.snapshot import Entry, Plan, Snapshot
 
-try:
+if IS_BUILT:
     from gslb import _native
-
-    IS_BUILT = True
-except ImportError:  # pragma: no cover - where there is no Rust toolchain
-    IS_BUILT = False
 
 DEFAULT = "native" if IS_BUILT else "python"
 TIDY_EVERY_S = 1.0
@@ -43,12 +39,13 @@ HANDED_AT_ONCE_MAX = 16  # then the loop gets a turn
 
 
 def chosen(config: Config) -> str:
-    """Return the engine that *config* asks for on this machine; raises ConfigError."""
-    if config.engine == "native" and not IS_BUILT:
-        problem = "the native engine is not built here"
-        hint = "install gslb where Rust 1.88 or later is, or write `engine: auto`"
-        raise ConfigError([Complaint(str(config.file), 1, 1, "engine", problem, hint)])
+    """Return the engine that *config* asks for; that it is there has been checked."""
     return DEFAULT if config.engine == "auto" else config.engine
+
+
+def threads_of(config: Config, cores: int) -> int:
+    """Return how many threads answer at each address: one for each core unless it is written."""
+    return config.threads or max(1, min(cores, THREADS_MAX // len(config.listen_dns)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ class Node:
             self.counters,
             clock_offset_s=self.clock() - time.monotonic(),
             endpoints=len(config.listen_dns),
-            threads=config.threads or len(os.sched_getaffinity(0)),
+            threads=native.threads_of(config, len(os.sched_getaffinity(0))),
         )
         controller.serve = lambda snapshot: udp.publish(snapshot, controller.config.explain_to)
         controller.prepare = lambda made, config: udp.prepare(made, config.explain_to)

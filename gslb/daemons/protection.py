@@ -99,7 +99,7 @@ class Protection:
         if self.rule != config.rate_limit:
             rule = config.rate_limit
             self.limiter = None if rule is None else Limiter(rule, secrets.randbits(64))
-        self.roll(now_s)
+        self._take_secrets(now_s)
         self.serve(self)
 
     @property
@@ -108,7 +108,13 @@ class Protection:
         return None if self.limiter is None else self.limiter.rule
 
     def roll(self, now_s: float) -> None:
-        """Take the secrets that are wanted; make the node's own new if it is time."""
+        """Make the node's own secrets new if it is time."""
+        before = self.secrets
+        self._take_secrets(now_s)
+        if self.secrets != before:
+            self.serve(self)
+
+    def _take_secrets(self, now_s: float) -> None:
         cookies = self._config.cookies
         if not cookies.enabled:
             self.secrets = ()
@@ -116,9 +122,7 @@ class Protection:
             self.secrets = cookies.secrets
         else:
             self.own = self.own.rolled(now_s)
-            if self.secrets != self.own.secrets:
-                self.secrets = self.own.secrets
-                self.serve(self)
+            self.secrets = self.own.secrets
 
     @property
     def unsaved(self) -> OwnSecrets | None:
@@ -138,6 +142,8 @@ class Protection:
 
     def look(self, now_s: float) -> None:
         """Announce when answers begin to be above their rate, and when that is over."""
+        if self.rule is None and self._last_s is None:
+            return
         before, self._seen = self._seen, self._counters.total().limited.total()
         if self._seen != before:
             if self._last_s is None:

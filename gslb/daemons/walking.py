@@ -17,15 +17,14 @@ from pathlib import Path
 import maxminddb
 
 from gslb.model import NOWHERE, Place
+from gslb.nativecode import IS_BUILT
 from gslb.routing.geo import BLANK, Atlas, without_transition
 from gslb.routing.image import encode_atlas
 from gslb.routing.mmdb import place_from, read_tree, walk
 from gslb.routing.runs import Combine, Overlay, Runs, overlay
 
-try:
+if IS_BUILT:
     from gslb import _native
-except ImportError:  # there was no Rust toolchain when this was installed
-    _native = None  # type: ignore[assignment]
 
 # Of damaged octets the reader of metadata and records raises any of these: a size that is a
 # text is a TypeError, a map as the key of a map as well.
@@ -158,5 +157,5 @@ def _ipv6(runs: Runs) -> tuple[bytes, bytes, bytes]:
 
 PYTHON = Walker(_image_in_python, overlay)
 NATIVE = Walker(_image_in_native_code, _overlay_in_native_code)
-WALKERS: Sequence[Walker] = (PYTHON,) if _native is None else (NATIVE, PYTHON)
+WALKERS: Sequence[Walker] = (NATIVE, PYTHON) if IS_BUILT else (PYTHON,)
 BEST = WALKERS[0]

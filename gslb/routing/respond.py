@@ -87,7 +87,7 @@ def respond(
         if action is not Action.SEND:
             limited, response = (kind, action), _SLIPPED
             if action is Action.DROP:
-                return Reply(None, query.type, limited=limited)
+                return Reply(None, limited=limited)
     octets = encode(
         query,
         response,

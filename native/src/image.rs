@@ -112,6 +112,19 @@ impl std::ops::Deref for Image {
     }
 }
 
+/// Give back what was let go of and only the allocator keeps.
+///
+/// After large work, such as reading a zone, it keeps tens of megabytes for more of the same,
+/// which comes once a day.  Other threads answer meanwhile: what they need they have had before.
+#[allow(unsafe_code)]
+pub fn give_back() {
+    // SAFETY: it takes no pointer, and what it returns to the system nobody points to.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Return the body of a framed image, if the frame fits and is of this kind.
 pub fn body(octets: &[u8], kind: Kind) -> Result<&[u8], Refused> {
     let mut frame = Octets::new(octets);

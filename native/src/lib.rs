@@ -18,7 +18,6 @@ pub mod entry;
 pub mod geo;
 pub mod image;
 pub mod master;
-pub mod memory;
 pub mod message;
 pub mod mmdb;
 pub mod name;

@@ -19,16 +19,17 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption, Cache};
 
 use crate::choice::stir;
-use crate::message::SERVFAIL;
 use crate::respond::{Guard, Reply, respond};
-use crate::response::{UDP_MAX, encode_error};
+use crate::response::UDP_MAX;
 use crate::said::{From, Scratch};
 use crate::snapshot::Snapshot;
-use crate::socket::{Back, Batch, Bell, Socket, chance, monotonic_s};
+use crate::socket::{Back, Batch, Bell, Sharing, Socket, chance, monotonic_s};
 use crate::tally::{LimitCounts, QueryCounts, bump};
 
 /// Queries that may wait for an engine that can explain.
 pub const HANDED_MAX: usize = 256;
+/// More than a socket's buffer holds, unless it is filled as we read.
+const ROUNDS_AT_CLOSE_MAX: usize = 256;
 /// After an error that is not one datagram's, so that a broken socket does not take a whole core.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(1);
 
@@ -104,10 +105,12 @@ impl Server {
 
     /// Bind *threads* sockets at an address; return where, with the port that port 0 became.
     pub fn bind(&mut self, address: SocketAddr, threads: usize) -> io::Result<SocketAddr> {
-        let mut bound = vec![Arc::new(Socket::bind(address, true)?)];
+        // One alone shares its address with nobody.
+        let sharing = if threads > 1 { Sharing::First } else { Sharing::Alone };
+        let mut bound = vec![Arc::new(Socket::bind(address, sharing)?)];
         let local = bound[0].local;
         for _ in 1..threads {
-            bound.push(Arc::new(Socket::bind(local, false)?));
+            bound.push(Arc::new(Socket::bind(local, Sharing::Next)?));
         }
         self.sockets.append(&mut bound);
         Ok(local)
@@ -225,6 +228,7 @@ impl Thread {
         let mut current = Cache::new(&shared.snapshot);
         let mut guard = Cache::new(&shared.guard);
         let mut batch = Batch::default();
+        let mut rounds_left = ROUNDS_AT_CLOSE_MAX;
         loop {
             let got = match batch.receive(&self.socket) {
                 Ok(got) => got,
@@ -236,8 +240,11 @@ impl Thread {
                     0
                 }
             };
-            if got == 0 && shared.stopping.load(Ordering::Acquire) {
-                return;
+            if shared.stopping.load(Ordering::Acquire) {
+                rounds_left -= 1;
+                if got == 0 || rounds_left == 0 {
+                    return;
+                }
             }
             let now_s = shared.clock_offset_s + monotonic_s();
             let guard = guard.load();
@@ -264,8 +271,10 @@ impl Thread {
         let reply = || self.reply(snapshot, guard, wire, back, now_s, out);
         let outcome = catch_unwind(AssertUnwindSafe(reply));
         if outcome.is_err() {
+            // Python answers it, or says what it was that nobody can.
             bump(&self.counts.errors);
-            encode_error(wire, SERVFAIL, out);
+            out.clear();
+            self.hand(wire, back);
         }
     }
 

@@ -6,12 +6,12 @@ use crate::entry::WAYS;
 use crate::rate::{KINDS, Kind};
 
 /// The most threads that answer.
-pub const THREADS_MAX: usize = 64;
+pub const THREADS_MAX: usize = 64; // that of gslb/config/fields.py
 
 /// One thread's counts of the answers from one service, by way; a cache line of its own.
 #[derive(Default)]
 #[repr(align(64))]
-struct Row([AtomicU64; WAYS + 1]);
+struct Row([AtomicU64; WAYS]);
 
 /// How often a service was answered from, and by which way.
 pub struct Tally {

@@ -10,6 +10,9 @@ use pyo3::prelude::*;
 /// The extension module.
 #[pymodule]
 mod _native {
+    /// The version of images that this speaks of.
+    #[pymodule_export]
+    const VERSION: u16 = crate::image::VERSION;
     #[pymodule_export]
     use super::engine::{Engine, Handed};
     #[pymodule_export]

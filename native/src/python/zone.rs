@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::wrong;
 use crate::image::Image;
-use crate::{master, memory, zone};
+use crate::{image, master, zone};
 
 /// A zone, indexed.
 #[pyclass(frozen)]
@@ -79,5 +79,5 @@ pub fn read_zone<'py>(
 /// Give memory that nobody uses back to the system.
 #[pyfunction]
 pub fn give_back(py: Python<'_>) {
-    py.detach(memory::give_back);
+    py.detach(image::give_back);
 }

@@ -1,10 +1,15 @@
 //! UDP sockets, many datagrams at a time: the one place that speaks to the kernel.
 //!
-//! A `Socket` is a file descriptor with its options.  A `Batch` is the memory that `recvmmsg` and
-//! `sendmmsg` (Linux) read and write: it is laid out once, in pieces that never move, so each
-//! round only resets lengths.  On a wildcard address every datagram carries the address that it
-//! was sent to (IP_PKTINFO, RFC 3542 6), and its answer is sent from there.
+//! A `Socket` is a file descriptor with its options; a `Batch` holds what comes and goes by it at
+//! once.  On a wildcard address every datagram carries the address that it was sent to
+//! (IP_PKTINFO, RFC 3542 6), and its answer is sent from there.
 #![allow(unsafe_code)]
+
+mod batch;
+mod system;
+
+pub use batch::{BATCH, Batch, DATAGRAM_MAX};
+pub use system::{Bell, chance, monotonic_s};
 
 use std::io;
 use std::mem::{size_of, zeroed};
@@ -13,16 +18,21 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use crate::said::Address;
 
-/// Datagrams that are read and answered in one round.
-pub const BATCH: usize = 64;
-/// No datagram is longer.
-pub const DATAGRAM_MAX: usize = 65_535;
-/// Slots lie this far apart: not a power of two, or their starts would share one set of the cache.
-const STRIDE: usize = 65_536 + 192;
 const CONTROL_BYTES: usize = 64;
 const PATIENCE_S: libc::time_t = 1;
 /// As much as is asked for; the system gives what it allows.
 const BUFFER_BYTES: libc::c_int = 4 << 20;
+
+/// How a socket stands beside others at its address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// There is no other.
+    Alone,
+    /// Others will join once it is bound; until then a stranger's address is an error.
+    First,
+    /// It joins the first.
+    Next,
+}
 
 /// A UDP socket that listens.
 pub struct Socket {
@@ -32,9 +42,8 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Bind a socket.  The first of several at one address is `alone` there until it is bound,
-    /// so that an address that another process uses is an error; the others share it.
-    pub fn bind(address: SocketAddr, alone: bool) -> io::Result<Socket> {
+    /// Bind a socket, alone at its address or sharing it with others of ours.
+    pub fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
         let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
         let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
         // SAFETY: no pointers; what comes back is checked before it is owned.
@@ -45,7 +54,7 @@ impl Socket {
         // SAFETY: a fresh descriptor that nobody else has.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         let mut socket = Socket { fd, local: address };
-        if !alone {
+        if sharing == Sharing::Next {
             socket.set(libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
         }
         if address.is_ipv6() {
@@ -63,7 +72,7 @@ impl Socket {
         let _ = socket.set(libc::SOL_SOCKET, libc::SO_RCVBUF, BUFFER_BYTES);
         let _ = socket.set(libc::SOL_SOCKET, libc::SO_SNDBUF, BUFFER_BYTES);
         socket.bind_to(address)?;
-        if alone {
+        if sharing == Sharing::First {
             socket.set(libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
         }
         Ok(socket)
@@ -146,121 +155,6 @@ pub struct Back {
     control_length: usize,
 }
 
-/// The memory of one thread's rounds: datagrams as they came, and answers to be sent.
-pub struct Batch {
-    received: Box<[u8]>,
-    backs: Box<[Back; BATCH]>,
-    answers: Box<[Vec<u8>; BATCH]>,
-    iovs: Box<[libc::iovec; BATCH]>,
-    headers: Box<[libc::mmsghdr; BATCH]>,
-}
-
-impl Default for Batch {
-    fn default() -> Self {
-        // SAFETY: all of it is plain numbers and pointers, for which zeros are values.
-        let (back, iov, header) = unsafe { (zeroed(), zeroed(), zeroed()) };
-        Batch {
-            received: vec![0; BATCH * STRIDE].into_boxed_slice(),
-            backs: Box::new([back; BATCH]),
-            answers: Box::new(std::array::from_fn(|_| Vec::with_capacity(2048))),
-            iovs: Box::new([iov; BATCH]),
-            headers: Box::new([header; BATCH]),
-        }
-    }
-}
-
-impl Batch {
-    /// Wait for datagrams; return how many there are.  0 is for a socket that was stopped.
-    pub fn receive(&mut self, socket: &Socket) -> io::Result<usize> {
-        let with_control = socket.local.ip().is_unspecified();
-        for at in 0..BATCH {
-            let back = &mut self.backs[at];
-            self.iovs[at].iov_base = self.received[at * STRIDE..].as_mut_ptr().cast();
-            self.iovs[at].iov_len = DATAGRAM_MAX;
-            let header = &mut self.headers[at].msg_hdr;
-            header.msg_name = (&raw mut back.peer).cast();
-            header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-            header.msg_iov = &raw mut self.iovs[at];
-            header.msg_iovlen = 1;
-            header.msg_control = std::ptr::null_mut();
-            header.msg_controllen = 0;
-            if with_control {
-                header.msg_control = back.control.0.as_mut_ptr().cast();
-                header.msg_controllen = CONTROL_BYTES as _;
-            }
-            header.msg_flags = 0;
-        }
-        let (headers, count) = (self.headers.as_mut_ptr(), BATCH as libc::c_uint);
-        let (flags, forever) = (libc::MSG_WAITFORONE, std::ptr::null_mut());
-        // SAFETY: there are `BATCH` headers, and each points into memory of ours that neither moves
-        // nor is read until the call ends, with lengths within it.
-        let got = unsafe { libc::recvmmsg(socket.raw(), headers, count, flags as _, forever) };
-        if got < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let got = got as usize;
-        for at in 0..got {
-            let header = &mut self.headers[at].msg_hdr;
-            self.backs[at].peer_length = header.msg_namelen;
-            self.backs[at].control_length = header.msg_controllen;
-            if header.msg_namelen == 0 {
-                return Ok(at);
-            }
-            if with_control {
-                self.backs[at].answer_from_anywhere();
-            }
-        }
-        Ok(got)
-    }
-
-    /// A datagram, and where its answer is to be written.
-    pub fn at(&mut self, at: usize) -> (&[u8], &Back, &mut Vec<u8>) {
-        let length = (self.headers[at].msg_len as usize).min(DATAGRAM_MAX);
-        let wire = &self.received[at * STRIDE..][..length];
-        (wire, &self.backs[at], &mut self.answers[at])
-    }
-
-    /// Send the answers, of the first *count* datagrams, that are not empty; return how many could
-    /// not be sent.
-    pub fn send(&mut self, socket: &Socket, count: usize) -> usize {
-        let mut to_send = 0;
-        for at in 0..count.min(BATCH) {
-            let (answer, back) = (&mut self.answers[at], &mut self.backs[at]);
-            if answer.is_empty() {
-                continue;
-            }
-            self.iovs[to_send].iov_base = answer.as_mut_ptr().cast();
-            self.iovs[to_send].iov_len = answer.len();
-            let header = &mut self.headers[to_send].msg_hdr;
-            header.msg_name = (&raw mut back.peer).cast();
-            header.msg_namelen = back.peer_length;
-            header.msg_iov = &raw mut self.iovs[to_send];
-            header.msg_iovlen = 1;
-            header.msg_control = std::ptr::null_mut();
-            header.msg_controllen = back.control_length as _;
-            if back.control_length > 0 {
-                header.msg_control = back.control.0.as_mut_ptr().cast();
-            }
-            to_send += 1;
-        }
-        let (mut sent, mut failed) = (0, 0);
-        while sent < to_send {
-            let headers = self.headers[sent..to_send].as_mut_ptr();
-            let left = (to_send - sent) as libc::c_uint;
-            // SAFETY: there are `left` headers from there on, and each points into memory of ours
-            // that does not move until the call ends, with lengths within it.
-            let done = unsafe { libc::sendmmsg(socket.raw(), headers, left, 0) };
-            if done > 0 {
-                sent += done as usize;
-            } else if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
-                // The way back of this one is full or gone; a resolver asks again.
-                (sent, failed) = (sent + 1, failed + 1);
-            }
-        }
-        failed
-    }
-}
-
 impl Back {
     /// The address that a datagram came from.
     pub fn sender(&self) -> Address {
@@ -332,64 +226,3 @@ fn to_storage(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) 
         }
     }
 }
-
-/// Seconds of the clock that never goes back, as Python's `time.monotonic` counts them.
-pub fn monotonic_s() -> f64 {
-    // SAFETY: zeros are a value of it.
-    let mut now: libc::timespec = unsafe { zeroed() };
-    // SAFETY: the pointer is to `now`; this clock is always there.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
-    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
-}
-
-/// 64 bits of chance from the system.
-pub fn chance() -> io::Result<u64> {
-    let mut octets = [0u8; 8];
-    // SAFETY: the pointer and the length are those of `octets`.
-    let got = unsafe { libc::getrandom(octets.as_mut_ptr().cast(), octets.len(), 0) };
-    if got == octets.len() as isize {
-        Ok(u64::from_ne_bytes(octets))
-    } else {
-        Err(io::Error::last_os_error())
-    }
-}
-
-/// A descriptor by which one thread wakes another that watches it.
-pub struct Bell {
-    fd: OwnedFd,
-}
-
-impl Bell {
-    /// Make one.
-    pub fn new() -> io::Result<Bell> {
-        // SAFETY: no pointers; what comes back is checked before it is owned.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: a fresh descriptor that nobody else has.
-        Ok(Bell { fd: unsafe { OwnedFd::from_raw_fd(fd) } })
-    }
-
-    /// The descriptor to watch: it is readable once it rang.
-    pub fn fd(&self) -> i32 {
-        self.fd.as_raw_fd()
-    }
-
-    /// Wake whoever watches.
-    pub fn ring(&self) {
-        let one = 1u64.to_ne_bytes();
-        // SAFETY: the pointer and the length are those of `one`.  A full counter rings as well.
-        unsafe { libc::write(self.fd(), one.as_ptr().cast(), one.len()) };
-    }
-
-    /// Fall silent until it rings again.
-    pub fn hush(&self) {
-        let mut count = [0u8; 8];
-        // SAFETY: the pointer and the length are those of `count`.
-        unsafe { libc::read(self.fd(), count.as_mut_ptr().cast(), count.len()) };
-    }
-}
-
-// SAFETY: the pointers in a batch are set anew before each use, and point into itself alone.
-unsafe impl Send for Batch {}
