@@ -21,8 +21,8 @@ from gslb.config.reading import read_model
 from gslb.config.scalars import ScalarError
 from gslb.config.settings import Cookies
 from gslb.config.yamlfile import UnreadableError, read_bytes
-from gslb.nativecode import IS_BUILT, RUST_MIN, WHY_NOT
 from gslb.model import Expect, Member, Monitor, Quorum, RateLimit, Region, SafetyCatch, Subject
+from gslb.nativecode import IS_BUILT, RUST_MIN, WHY_NOT
 
 PORTS = {"http": 80, "https": 443}
 PROXY_PORT = 80
