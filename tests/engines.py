@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gslb.daemons import native
+from gslb.daemons.mirror import Mirror
 from gslb.dns.response import UDP_MAX
 from gslb.model import Address, RateLimit
 from gslb.routing.entryimage import WAYS
@@ -49,7 +50,7 @@ def mirrored(snapshot: Snapshot) -> Any:
     """Return *snapshot* as the native engine has it; the last few are remembered."""
     known = _mirrored.get(id(snapshot))
     if known is None or known[0] is not snapshot:
-        known = _mirrored[id(snapshot)] = (snapshot, native.Mirror().of(snapshot))
+        known = _mirrored[id(snapshot)] = (snapshot, Mirror().of(snapshot))
     _mirrored.move_to_end(id(snapshot))
     while len(_mirrored) > MIRRORED_MAX:
         _mirrored.popitem(last=False)

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from gslb.daemons import native
 from gslb.daemons.controller import Controller
 from gslb.daemons.counters import Counters
 from gslb.daemons.events import Events
+from gslb.daemons.mirror import Mirror
 from gslb.daemons.planner import World
 from gslb.daemons.reload import Reread
 from gslb.dns import name
@@ -130,7 +130,7 @@ def test_alarms_that_a_flip_does_not_touch_go_on(desk):
 
 @needs_native
 def test_images_made_ready_are_taken_and_answered_from_like_any(desk):
-    mirror, whole = native.Mirror(), native.Mirror()
+    mirror, whole = Mirror(), Mirror()
     mirror.of(desk.controller.snapshot)
     world = desk.again()
     desk.controller.prepare = lambda made, _: mirror.prepare(made, ())

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gslb.daemons import native
+from gslb.daemons.mirror import Mirror
 from gslb.dns import image, name
 from gslb.dns.cookie import server_cookie
 from gslb.dns.response import TCP_MAX, UDP_MAX
@@ -266,7 +267,7 @@ def test_both_engines_give_sticky_clients_the_same_scope(length, address):
 @settings(max_examples=30)
 @given(snapshots(), st.data())
 def test_a_snapshot_that_follows_another_answers_as_one_made_anew(snap, data):
-    mirror = native.Mirror()
+    mirror = Mirror()
     mirror.of(snap)
     given_ = {address: data.draw(beliefs) for address in ["10.0.0.0", "10.1.0.0", "2001:db8::"]}
     then = snapshot(snap.plan, given_, generation=2, previous=snap, now_s=50.0)
@@ -350,9 +351,9 @@ def test_an_older_snapshot_never_replaces_a_newer_one():
     snap = snapshot(plan(service(pool("us", "10.0.0.1"))), generation=7)
 
     assert engine.publish(mirrored(snap))
-    assert not engine.publish(native.Mirror().of(replace(snap, generation=7)))
-    assert not engine.publish(native.Mirror().of(replace(snap, generation=6)))
-    assert engine.publish(native.Mirror().of(replace(snap, generation=8)))
+    assert not engine.publish(Mirror().of(replace(snap, generation=7)))
+    assert not engine.publish(Mirror().of(replace(snap, generation=6)))
+    assert engine.publish(Mirror().of(replace(snap, generation=8)))
 
 
 @pytest.mark.parametrize("sender", [b"", bytes(5), bytes(17)])
