@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +24,8 @@ from gslb.health.verdict import worst_detection_s
 from gslb.model import Monitor
 from gslb.routing.snapshot import map_keys, members_of
 
+SWITCH_S = 0.001  # until a thread that computes lets another have the interpreter
+
 ConfigFile = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="The main file, gslb.yaml.", readable=False)
 ]
@@ -36,6 +40,8 @@ def run(config: ConfigFile) -> None:
     exit status: 0 stopped, 1 the configuration is wrong or an address is taken, 2 wrong usage
     """
     logs.set_up()
+    # A verdict that flips need not wait long for a thread that reads files.
+    sys.setswitchinterval(SWITCH_S)
     with complaints():
         uvloop.run(_run(config))
 
@@ -50,6 +56,10 @@ async def _run(path: Path) -> None:
                 "choose another address or port under `listen`; ports below 1024 need root "
                 "or CAP_NET_BIND_SERVICE",
             ) from None
+    # What was read stays: to look through millions of values for cycles, again and again, would
+    # each time keep a verdict from being published.
+    gc.collect()
+    gc.freeze()
     broken = [complaint for zone in node.controller.config.broken for complaint in zone.complaints]
     err(*(f"gslb: {each}" for each in (*broken, *node.controller.config.warnings)))
     await node.run()

@@ -20,6 +20,7 @@ from gslb.daemons.counters import Counters
 from gslb.daemons.events import Events
 from gslb.daemons.planner import World
 from gslb.daemons.reload import Reread
+from gslb.daemons.resting import resting
 from gslb.daemons.store import ForcedKey, State
 from gslb.errors import GslbError
 from gslb.health.belief import Belief, Forced, believe, forced_at
@@ -75,7 +76,7 @@ class Controller:
         self._held = Review()
         self._waives_hold = False
         self._touched: set[bytes] | None = None  # services to compile again; None is all
-        self._rest_on = _services_by_subject(world)
+        self._resting = resting(world.plan)
         self.dirty = False
         self.on_change: Callable[[], None] = self.tick
         self.serve: Callable[[Snapshot], None] = lambda _: None
@@ -175,8 +176,7 @@ class Controller:
                 detail=result.detail,
             )
         if _believed_part(before) != _believed_part(after):
-            if self._touched is not None:
-                self._touched |= self._rest_on.get(subject, set())
+            self._touch(self._resting.by_subject.get(subject, ()))
             self.on_change()
 
     def tick(self, ahead: Snapshot | None = None) -> None:
@@ -203,6 +203,11 @@ class Controller:
         same = old.plan is new.plan and old.stale == stale
         if not same or new.changed:
             self.publish(new)
+
+    def _touch(self, names: Iterable[bytes]) -> None:
+        """Compile these services again at the next tick."""
+        if self._touched is not None:
+            self._touched.update(names)
 
     def _settle(self, now_s: float) -> None:
         """Trust what was measured from now on, if it is time."""
@@ -236,7 +241,7 @@ class Controller:
         """
         old = self.config
         self.world, self.kept_zones = reread.world, reread.kept
-        self._touched, self._rest_on = None, _services_by_subject(reread.world)
+        self._touched, self._resting = None, resting(reread.world.plan)
         if reread.held is not None and reread.held != self.geo_held:
             self._counters.events["gslb_geo_changes_held"] += 1
             self._events.announce("geo_held", error=reread.held)
@@ -284,7 +289,7 @@ class Controller:
             by=forced.by or None,
             until_s=forced.until_s,
         )
-        self._touched = None
+        self._touch(self._resting.by_address.get(address, ()))
         self.dirty = True
         self.tick()
 
@@ -292,27 +297,17 @@ class Controller:
         """Take an operator's word back, if there is one; raises UnknownMemberError."""
         self._check_member(address, service)
         if service and (whole := self.forced.pop((address, ""), None)) is not None:
-            for other in self._services_with(address):
+            for other in self._resting.by_address[address].values():
                 self.forced.setdefault((address, other), whole)
         for key in [key for key in self.forced if key[0] == address and service in ("", key[1])]:
             del self.forced[key]
             self._events.announce("released", member=address, service=key[1] or None)
-        self._touched = None
+        self._touch(self._resting.by_address.get(address, ()))
         self.dirty = True
         self.tick()
 
-    def _services_with(self, address: str) -> list[str]:
-        return [
-            service.text
-            for service in self.config.services()
-            if any(
-                str(member.address) == address
-                for member in members_of(service, self.config.regions)
-            )
-        ]
-
     def _check_member(self, address: str, service: str) -> None:
-        found = self._services_with(address)
+        found = self._resting.by_address.get(address, {}).values()
         if service in found or (not service and found):
             return
         where = f" of {service}" if service else ""
@@ -321,7 +316,7 @@ class Controller:
     def _drop_expired(self, now_s: float) -> None:
         for key in [k for k, word in self.forced.items() if forced_at(word, now_s) is None]:
             del self.forced[key]
-            self._touched = None
+            self._touch(self._resting.by_address.get(key[0], ()))
             self.dirty = True
             self._events.announce("expired", member=key[0], service=key[1] or None)
 
@@ -365,16 +360,6 @@ class Controller:
                     if belief.lives or belief.forced is not None:
                         living.append(key)
         return weights, frozenset(living)
-
-
-def _services_by_subject(world: World) -> dict[Subject, set[bytes]]:
-    """Return the names of the services whose answers rest on each subject."""
-    found: dict[Subject, set[bytes]] = {}
-    for service in world.plan.services.values():
-        for member in members_of(service, world.plan.regions):
-            if member.subject is not None:
-                found.setdefault(member.subject, set()).add(service.name)
-    return found
 
 
 def _believed_part(record: Record) -> tuple[object, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -137,13 +137,15 @@ def encode(state: State) -> bytes:
         }
         for (address, service), word in state.forced.items()
     ]
-    whole = {
-        "version": VERSION,
-        "generation": state.generation,
-        "records": records,
-        "forced": forced,
-    }
-    return json.dumps(whole, indent=1).encode()
+    # Each by itself: no step is so long that other threads would notice, with however many.
+    lines = {"records": records, "forced": forced}
+    shown = [f'"{key}": [\n{_lines(each)}]' for key, each in lines.items()]
+    head = f'"version": {VERSION},\n"generation": {state.generation}'
+    return ("{\n" + ",\n".join((head, *shown)) + "\n}\n").encode()
+
+
+def _lines(values: Iterable[object]) -> str:
+    return ",\n".join(map(json.dumps, values))
 
 
 def decode(octets: bytes) -> State:

@@ -23,7 +23,7 @@ use crate::respond::{Guard, Reply, respond};
 use crate::response::UDP_MAX;
 use crate::said::{From, Scratch};
 use crate::snapshot::Snapshot;
-use crate::socket::{Back, Batch, Bell, Sharing, Socket, chance, monotonic_s};
+use crate::socket::{Back, Batch, Bell, Sharing, Socket, chance, go_first, monotonic_s};
 use crate::tally::{LimitCounts, QueryCounts, bump};
 
 /// Queries that may wait for an engine that can explain.
@@ -224,6 +224,7 @@ struct Thread {
 
 impl Thread {
     fn run(mut self) {
+        go_first();
         let shared = self.shared.clone();
         let mut current = Cache::new(&shared.snapshot);
         let mut guard = Cache::new(&shared.guard);

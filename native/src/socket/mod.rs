@@ -9,7 +9,7 @@ mod batch;
 mod system;
 
 pub use batch::{BATCH, Batch, DATAGRAM_MAX};
-pub use system::{Bell, chance, monotonic_s};
+pub use system::{Bell, chance, go_first, monotonic_s};
 
 use std::io;
 use std::mem::{size_of, zeroed};
