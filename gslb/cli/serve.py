@@ -16,7 +16,7 @@ from gslb.cli.shown import complaints, counted, err, fail, show_json, show_table
 from gslb.config.named import shorter
 from gslb.config.schema import json_schema
 from gslb.config.settings import Config
-from gslb.daemons import logs, planner
+from gslb.daemons import logs, native, planner
 from gslb.daemons.controller import TICK_S
 from gslb.daemons.node import Node
 from gslb.errors import Complaint, ConfigError
@@ -60,6 +60,7 @@ async def _run(path: Path) -> None:
     # each time keep a verdict from being published.
     gc.collect()
     gc.freeze()
+    native.give_back()
     broken = [complaint for zone in node.controller.config.broken for complaint in zone.complaints]
     err(*(f"gslb: {each}" for each in (*broken, *node.controller.config.warnings)))
     await node.run()

@@ -41,6 +41,12 @@ def threads_of(config: Config, cores: int) -> int:
     return config.threads or max(1, min(cores, THREADS_MAX // len(config.listen_dns)))
 
 
+def give_back() -> None:
+    """Give memory that was let go of back to the system, where native code can."""
+    if IS_BUILT:
+        _native.give_back()
+
+
 class NativeUdp:
     """Datagrams answered by the native engine's threads, *threads* for each of so many endpoints.
 
