@@ -23,23 +23,19 @@ from gslb.dns.response import TCP_MAX, UDP_MAX
 from gslb.dns.zoneimage import encode_zone
 from gslb.health.belief import Belief
 from gslb.health.verdict import Verdict
-from gslb.model import Failback, Nearest, Place, RateLimit, Sticky
+from gslb.model import Failback, Nearest, RateLimit, Sticky
 from gslb.routing.entryimage import encode_entry, encode_facts
 from gslb.routing.image import encode_map
 from gslb.routing.respond import respond as respond_in_python
 from tests.engines import Guard, mirrored, needs_native, respond
-from tests.test_answer import RECORDS
+from tests.test_answer import KNOWN, RECORDS
 from tests.world import (
     DOWN,
     DRAINED,
     FORCED_DOWN,
     FORCED_UP,
-    LONDON,
-    NEW_YORK,
-    SINGAPORE,
     UNKNOWN,
     UP,
-    atlas,
     member,
     plan,
     pool,
@@ -49,16 +45,6 @@ from tests.world import (
 
 pytestmark = needs_native
 
-KNOWN = atlas(
-    {
-        "192.0.2.0/24": Place(LONDON, "GB", "EU", 64500),
-        "198.51.100.0/24": Place(NEW_YORK, "US", "NA"),
-        "198.51.100.128/25": Place(LONDON, "GB", "EU"),
-        "203.0.113.0/24": Place(SINGAPORE, "SG", "AS"),
-        "2001:db8::/32": Place(LONDON, "GB", "EU"),
-        "2001:db8:1::/48": Place(NEW_YORK, "US", "NA"),
-    }
-)
 SENDERS = ["192.0.2.9", "198.51.100.200", "203.0.113.1", "127.0.0.1", "2001:db8:1::9", "2001:db8::"]
 BIG = [
     ("big", "TXT", " ".join(f'"{"x" * length}"' for length in lengths))

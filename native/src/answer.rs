@@ -271,10 +271,7 @@ impl<'s> Walk<'s, '_> {
     fn follow(&mut self, rdata: &Rdata, link: usize) -> Option<Then> {
         let apex = self.zone.apex();
         let next = &mut self.scratch.names[link + 1];
-        match rdata.holes().next() {
-            None => next.set(&[rdata.octets])?,
-            Some(hole) => next.set(&[rdata.octets.get(..hole)?, apex])?,
-        }
+        next.set_name(rdata, apex)?;
         next.lower();
         Some(Then::Follow)
     }
@@ -282,10 +279,7 @@ impl<'s> Walk<'s, '_> {
     /// Put down the target of a synthesized CNAME as it is answered.
     fn target(&mut self, rdata: &Rdata, link: usize) -> Option<()> {
         let target = self.scratch.targets.get_mut(link)?;
-        match rdata.holes().next() {
-            None => target.set(&[rdata.octets]),
-            Some(hole) => target.set(&[rdata.octets.get(..hole)?, self.zone.apex()]),
-        }
+        target.set_name(rdata, self.zone.apex())
     }
 
     fn say(&mut self, owner: Owner<'s>, rrset: RRset<'s>) {
@@ -306,10 +300,7 @@ impl<'s> Walk<'s, '_> {
         }
         let rdata = dname.iter().next()?;
         let mut whole = Made::EMPTY;
-        match rdata.holes().next() {
-            None => whole.set(&[rdata.octets])?,
-            Some(hole) => whole.set(&[rdata.octets.get(..hole)?, self.zone.apex()])?,
-        }
+        whole.set_name(&rdata, self.zone.apex())?;
         let qname = self.scratch.names[link].get();
         let labels = qname.get(..qname.len().checked_sub(found.owner.len())?)?;
         let target = self.scratch.targets.get_mut(link)?;

@@ -12,7 +12,7 @@ use crate::entry::Choice;
 use crate::message::{IN, NOERROR};
 use crate::name::{self, NAME_MAX};
 use crate::snapshot::Served;
-use crate::zone::{Found, RRset};
+use crate::zone::{Found, RRset, Rdata};
 
 /// CNAMEs and DNAMEs followed inside a zone.
 pub const LINKS_MAX: usize = 8;
@@ -90,6 +90,14 @@ impl Made {
             self.length = end;
         }
         Some(())
+    }
+
+    /// Put down the one name that rdata is, its hole filled in by the apex; None if it is too long.
+    pub fn set_name(&mut self, rdata: &Rdata, apex: &[u8]) -> Option<()> {
+        match rdata.holes().next() {
+            None => self.set(&[rdata.octets]),
+            Some(hole) => self.set(&[rdata.octets.get(..hole)?, apex]),
+        }
     }
 
     /// The name.
