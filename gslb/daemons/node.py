@@ -14,12 +14,11 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from gslb.config.settings import Config, Endpoint
-from gslb.daemons import native, planner, protection, store, watching
+from gslb.daemons import native, planner, protection, store
 from gslb.daemons.admin import Admin
 from gslb.daemons.aside import aside
 from gslb.daemons.controller import TICK_S, Controller
@@ -27,6 +26,7 @@ from gslb.daemons.counters import Counters
 from gslb.daemons.database import Progress
 from gslb.daemons.events import Events
 from gslb.daemons.explainer import explain_over_dns
+from gslb.daemons.following import Following
 from gslb.daemons.gauges import gauges_of
 from gslb.daemons.nameserver import Datagrams, Limits, Nameserver, Responder
 from gslb.daemons.prober import Prober
@@ -62,9 +62,7 @@ class Node:
         self.ready = asyncio.Event()
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
-        self._reload = asyncio.Event()
-        self._moved = asyncio.Event()  # other files are to be watched
-        self._seen: watching.Stamps = {}
+        self.following = Following()
         self._keeper = store.Keeper()
         self._unsaved: str | None = None
 
@@ -75,10 +73,9 @@ class Node:
         """Read *path* and bind its sockets; raises ConfigError or OSError."""
         node = cls(path, clock or steady_clock(), progress)
         # From now on: a start can take a while, and would end by a signal that nobody awaits.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, node._reload.set)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, node.following.tell)
         config = planner.read(path)
-        node._watched = config
-        node._seen = watching.stamps(config)
+        node.following.begin(config)
         world = planner.make(config, planner.cache_of(config), progress)
         restored = store.load(config.state_dir)
         node.controller = Controller(world, node.clock, node.counters, node.events, restored)
@@ -136,7 +133,6 @@ class Node:
 
     controller: Controller
     protection: Protection
-    _watched: Config  # what is watched: the files in force, and those that a reload missed
     prober: Prober
     nameserver: Nameserver
     admin: Admin
@@ -161,7 +157,7 @@ class Node:
                         self.prober.run(),
                         self._tick(),
                         self._save(),
-                        self._watch(),
+                        self.following.run(),
                         self._protect(),
                         self._reload_when_told(),
                     )
@@ -189,7 +185,7 @@ class Node:
 
     def reload(self) -> None:
         """Read the files again soon."""
-        self._reload.set()
+        self.following.tell()
 
     async def _close(self, tasks: list[asyncio.Task[None]]) -> None:
         await self.nameserver.close()
@@ -255,42 +251,25 @@ class Node:
             self.protection.roll(now_s)
             self.protection.look(now_s)
 
-    async def _watch(self) -> None:
-        """Reload when a file that the configuration names, or a folder of its globs, changes."""
-        while True:
-            self._moved.clear()
-            async for _ in watching.looks(self._watched, self._moved):
-                now = await aside(partial(watching.stamps, self._watched))
-                if now != self._seen:
-                    self._reload.set()
-
     async def _reload_when_told(self) -> None:
         while True:
-            await self._reload.wait()
-            self._reload.clear()
+            await self.following.told()
             await self._reload_once()
 
     async def _reload_once(self) -> None:
         """Take over what the files say now, or refuse it and say why."""
         old = self.controller.config
-        # Before reading: what changes meanwhile will differ, and be read again.
-        self._seen = seen = await aside(partial(watching.stamps, self._watched))
         try:
             reread = await aside(partial(read_again, self.path, self.controller.world))
         except ConfigError as error:
             # What is missing may still come, and what is wrong be mended.
-            self._watched = replace(self._watched, files=self._watched.files | error.files)
-            self._seen = {**await aside(partial(watching.stamps, self._watched)), **seen}
-            self._moved.set()
+            await self.following.missed(error.files)
             self.controller.refuse(str(error))
             return
-        new = await aside(partial(watching.stamps, reread.world.config))
-        self._seen = {path: seen.get(path, stamp) for path, stamp in new.items()}
+        await self.following.follow(reread.world.config)
         ahead = await aside(partial(self.controller.ahead, reread.world))
         self.controller.adopt(reread, ahead)
         self.protection.adopt(reread.world.config, self.clock())
-        self._watched = reread.world.config
-        self._moved.set()
         self.prober.watch(self.controller.subjects())
         if keys := needs_restart(old, reread.world.config):
             self.events.announce("restart_needed", changed=", ".join(keys))
