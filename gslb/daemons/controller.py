@@ -25,7 +25,7 @@ from gslb.daemons.store import ForcedKey, State
 from gslb.errors import GslbError
 from gslb.health.belief import Belief, Forced, believe, forced_at
 from gslb.health.catch import Review, review
-from gslb.health.opinion import Flip
+Flip = object  # XXX
 from gslb.health.probe import Result
 from gslb.health.verdict import Record, Verdict, believed_part
 from gslb.model import Member, Monitor, Service, Subject
@@ -83,6 +83,7 @@ class Controller:
         self.serve: Callable[[Snapshot], None] = lambda _: None
         self.prepare: Callable[[Snapshot, Config], None] = lambda _snapshot, _config: None
         self.engine = "python"
+        self.opinion: Opinion | None = None  # where vantages report; else there is one prober
         self.reloads = Reloads()
         self.kept_zones: tuple[BrokenZone, ...] = ()
         self.geo_held: str | None = None
@@ -109,6 +110,11 @@ class Controller:
     def config(self) -> Config:
         """The configuration that is in force."""
         return self.world.config
+
+    @property
+    def records(self) -> Mapping[Subject, Record]:
+        """What is known of each subject, to be kept over a restart."""
+        return self._records
 
     @property
     def is_settled(self) -> bool:
@@ -376,5 +382,5 @@ def grace_s(config: Config) -> float:
     rounds: Iterable[float] = (
         monitor.interval_s + monitor.timeout_s for monitor in config.monitors.values()
     )
-    report_s = config.report_interval_s if config.voters else 0.0
+    report_s = 0.0
     return max(rounds, default=0.0) + report_s
