@@ -44,7 +44,9 @@ def _or_null(name: str) -> Json:
     return {"oneOf": [_ref(name), {"type": "null"}]}
 
 
-_FORCED = _object(word=WORD, until=TIME_OR_NULL, reason=TEXT, by=TEXT)
+_FORCED = _object(
+    optional=("whole_at",), word=WORD, until=TIME_OR_NULL, reason=TEXT, by=TEXT, whole_at=TEXT
+)
 _MEMBER = _object(
     optional=("pool_weight", "lives", "held"),
     address=TEXT,
@@ -57,9 +59,7 @@ _MEMBER = _object(
     since=TIME_OR_NULL,
     forced=_or_null("Forced"),
     votes=_list(
-        _object(
-            vantage=TEXT, verdict=VERDICT, age_s=NUMBER, reason=TEXT, left_out=TEXT_OR_NULL
-        )
+        _object(vantage=TEXT, verdict=VERDICT, age_s=NUMBER, reason=TEXT, left_out=TEXT_OR_NULL)
     ),
     monitor=TEXT_OR_NULL,
     probe=TEXT_OR_NULL,
@@ -137,8 +137,11 @@ SCHEMAS: Json = {
         proxies=_list(_ref("Member")),
         forced=_list(
             _object(
-                address=TEXT,
+                optional=("region", "whole_at"),
+                address=TEXT_OR_NULL,
+                region=TEXT,
                 service=TEXT_OR_NULL,
+                whole_at=TEXT,
                 word=WORD,
                 until=TIME_OR_NULL,
                 reason=TEXT,
