@@ -25,11 +25,11 @@ from gslb.daemons.store import ForcedKey, State
 from gslb.errors import GslbError
 from gslb.health.belief import Belief, Forced, believe, forced_at
 from gslb.health.catch import Review, review
-Flip = object  # XXX
+from gslb.health.opinion import Flip, Opinion
 from gslb.health.probe import Result
 from gslb.health.verdict import Record, Verdict, believed_part
 from gslb.model import Member, Monitor, Service, Subject
-from gslb.routing.snapshot import Snapshot, compile_snapshot, members_of
+from gslb.routing.snapshot import Snapshot, compile_snapshot
 
 TICK_S = 1.0
 FORCED_MAX = 100_000
@@ -382,5 +382,5 @@ def grace_s(config: Config) -> float:
     rounds: Iterable[float] = (
         monitor.interval_s + monitor.timeout_s for monitor in config.monitors.values()
     )
-    report_s = 0.0
+    report_s = config.report_interval_s if config.voters else 0.0
     return max(rounds, default=0.0) + report_s

@@ -49,6 +49,7 @@ class Counters(Collector):
         self.probes: Counter[tuple[str, str]] = Counter()
         self.limited: Counter[tuple[str, str]] = Counter()
         self.reports: Counter[tuple[str, str]] = Counter()
+        self.carried: Counter[tuple[str, str, str]] = Counter()
         self.events: Counter[str] = Counter()
         self.elsewhere: Callable[[], Counted] = Counted
         self.gauges: Gauges = lambda: iter(())
