@@ -152,18 +152,21 @@ def _reason(agreeing: Sequence[Vote]) -> str:
 
 def _since_s(regions: Sequence[Sequence[Vote]], verdict: Verdict, needed: int) -> float:
     """Return when enough of those that agree had turned; the last of them if they are fewer."""
-    turned_s = sorted(
-        _nth([vote.since_s for vote in votes if vote.verdict is verdict], len(votes) // 2 + 1)
-        for votes in regions
-        if any(vote.verdict is verdict for vote in votes)
-    )
+    turned_s = []
+    for votes in regions:
+        agreeing = [vote.since_s for vote in votes if vote.verdict is verdict]
+        if agreeing:
+            turned_s.append(_nth(agreeing, len(votes) // 2 + 1))
+    if not turned_s:
+        # Too few to be down though all say so: up, since the last of them was heard of.
+        return max(vote.since_s for votes in regions for vote in votes)
     return _nth(turned_s, needed if verdict is Verdict.DOWN else len(regions) - needed + 1)
 
 
-def _nth(times_s: Sequence[float], number: int) -> float:
+def _nth(times_s: list[float], number: int) -> float:
     """Return the *number*th smallest time, counted from 1, or the largest if there are fewer."""
-    ordered = sorted(times_s)
-    return ordered[min(max(1, number), len(ordered)) - 1]
+    times_s.sort()
+    return times_s[min(max(1, number), len(times_s)) - 1]
 
 
 def _flips_at_s(counted: Sequence[Vote], verdict: Verdict, quorum: Quorum) -> float | None:
