@@ -39,6 +39,7 @@ REPORT_GAP_S = 0.25  # between two reports of a vantage, however much turns
 REPORT_MAX_BYTES = 8_388_608
 SUBJECTS_MAX_BYTES = 8_388_608  # of JSON, once it is inflated
 SKEW_MAX_S = 30.0
+REPORT_GAP_S = 0.25  # between two reports that flips send off; those in between go together
 VANTAGE_MAX = 64
 TEXT_MAX = 255
 NUMBER_MAX = 2**63 - 1
