@@ -56,6 +56,39 @@ class Cookies:
     secrets: tuple[bytes, ...] | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Nats:
+    """The NATS servers that carry, how they are signed in to, and the names of the buckets."""
+
+    servers: tuple[str, ...]
+    credentials: Path | None
+    user: str | None
+    password: str | None = field(repr=False)
+    token: str | None = field(repr=False)
+    ca_file: str | None
+    bucket: str
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """How reports and operators' words travel: over HTTP to `nodes` (name → URL), or over NATS."""
+
+    key: bytes = field(repr=False)
+    nodes: Mapping[str, str]
+    ca_file: str | None
+    nats: Nats | None
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where events are posted to, which (None: all), and the key that they are signed with."""
+
+    url: str
+    events: frozenset[str] | None = None
+    key: bytes | None = field(default=None, repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Everything the configuration files say.
