@@ -35,7 +35,6 @@ from gslb.errors import ReportError
 from gslb.health.verdict import Record, Verdict
 from gslb.model import PORT_MAX, Subject
 
-REPORT_GAP_S = 0.25  # between two reports of a vantage, however much turns
 REPORT_MAX_BYTES = 8_388_608
 SUBJECTS_MAX_BYTES = 8_388_608  # of JSON, once it is inflated
 SKEW_MAX_S = 30.0
