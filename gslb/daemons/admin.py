@@ -22,7 +22,7 @@ from gslb.config.nodes import closest
 from gslb.config.scalars import ScalarError
 from gslb.config.settings import Endpoint
 from gslb.daemons import guard
-from gslb.daemons.controller import Controller, TooManyWordsError, UnknownMemberError
+from gslb.daemons.controller import Controller
 from gslb.daemons.counters import Counters
 from gslb.daemons.events import LISTENERS_MAX, Event, Events
 from gslb.daemons.explainer import as_json, explain_any
@@ -38,6 +38,7 @@ from gslb.daemons.jsonhttp import (
     metrics_response,
 )
 from gslb.daemons.openapi import document
+from gslb.daemons.operators import TooManyWordsError, UnknownMemberError
 from gslb.daemons.page import Page, read_page
 from gslb.daemons.shapes import forced_shape, members_shape, ready_shape, status_shape
 from gslb.daemons.words import read_word
