@@ -16,7 +16,6 @@ from ipaddress import ip_network
 import dns.exception
 import dns.rdatatype
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST
 
 from gslb.config import addresses
 from gslb.config.nodes import closest
@@ -36,6 +35,7 @@ from gslb.daemons.jsonhttp import (
     Server,
     json_response,
     long_json_response,
+    metrics_response,
 )
 from gslb.daemons.openapi import document
 from gslb.daemons.operators import TooManyWordsError, UnknownMemberError
@@ -117,9 +117,7 @@ class Admin:
         return json_response(shape, 200 if shape["ready"] else 503)
 
     async def _metrics(self, _: Asked) -> web.Response:
-        headers = {"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"}
-        # In a thread: with thousands of members the text takes longer than a query may wait.
-        return web.Response(body=await asyncio.to_thread(self._counters.text), headers=headers)
+        return await metrics_response(self._counters)
 
     async def _openapi(self, _: Asked) -> web.Response:
         return json_response(document())

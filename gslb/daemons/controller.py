@@ -25,8 +25,7 @@ from gslb.daemons.resting import resting, subjects_of
 from gslb.daemons.store import State
 from gslb.health.belief import Belief, Forced, believe
 from gslb.health.catch import Review, review
-
-Flip = object  # XXX
+from gslb.health.opinion import Flip, Opinion
 from gslb.health.probe import Result
 from gslb.health.verdict import Record, Verdict, believed_part
 from gslb.health.words import ForcedKey
@@ -342,5 +341,5 @@ def grace_s(config: Config) -> float:
     rounds: Iterable[float] = (
         monitor.interval_s + monitor.timeout_s for monitor in config.monitors.values()
     )
-    report_s = 0.0
+    report_s = config.report_interval_s if config.voters else 0.0
     return max(rounds, default=0.0) + report_s
