@@ -57,7 +57,7 @@ class Discovery:
     ) -> None:
         self._clock = clock
         self.on_change = on_change
-        self._events = events
+        self._events = events or Events(clock)
         self._counters = counters or Counters()
         self._asking = asking
         self._folder = config.state_dir
@@ -66,7 +66,7 @@ class Discovery:
         self._files: dict[str, MemberFiles] = {}
         self._names: dict[NameKey, MemberName] = {}
         self._leases: Leased = {}
-        self._told: dict[object, tuple[str, ...]] = {}
+        self._told: dict[tuple[str, object], tuple[str, ...]] = {}
         self._renamed = asyncio.Event()  # other names are to be looked up
         self._lookups = asyncio.Semaphore(LOOKUPS_MAX)
         self._stale = asyncio.Event()  # `found` may say something else
@@ -233,25 +233,20 @@ class Discovery:
 
     def _tell_problems(self) -> None:
         """Tell of what is wrong with a source once, and when it is mended."""
-        now: dict[object, tuple[str, ...]] = {
-            **{path: files.problems for path, files in self._files.items()},
+        now: dict[tuple[str, object], tuple[str, ...]] = {
+            **{(path, None): files.problems for path, files in self._files.items()},
             **{key: name.problems for key, name in self._names.items()},
         }
         for key, problems in now.items():
             was = self._told.get(key, ())
             for problem in (each for each in problems if each not in was):
                 self._counters.events["gslb_discovery_failures"] += 1
-                if self._events is not None:
-                    self._events.announce("discovery_failed", error=problem)
-            if was and not problems and self._events is not None:
-                self._events.announce(
-                    "discovery_works", source=key if isinstance(key, str) else key[0]
-                )
+                self._events.announce("discovery_failed", error=problem)
+            if was and not problems:
+                self._events.announce("discovery_mended", of=key[0])
         self._told = now
 
     def _announce(self, service: str, before: Found, after: Found) -> None:
-        if self._events is None:
-            return
         was, now = before.addresses(service), after.addresses(service)
         for kind, some in (("member_found", now - was), ("member_gone", was - now)):
             for source, region, address in sorted(some, key=str):

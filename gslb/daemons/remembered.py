@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gslb.daemons.memberfiles import member_of
@@ -82,9 +82,10 @@ def _said(shapes: Mapping[str, list[dict[str, object]]]) -> Said:
 
 def _member(shape: Mapping[str, object]) -> FoundMember:
     found = member_of(shape["address"], shape["weight"], None)
-    if (probe := shape["probe"]) is None:
+    probe = shape["probe"]
+    if probe is None:
         return found
-    host, port = probe  # type: ignore[misc]
-    return FoundMember(
-        found.address, found.weight, (str(host), None if port is None else int(port))
-    )
+    if not isinstance(probe, list):
+        raise TypeError(f"{probe!r} is no host and port")
+    host, port = probe
+    return replace(found, probe=(str(host), None if port is None else int(port)))

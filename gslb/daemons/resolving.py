@@ -120,7 +120,7 @@ class MemberName:
         self._wait_s = TTL_MAX_S
 
     async def look(self) -> float:
-        """Look the name up into `members` and `problems`; return the seconds until the next time."""
+        """Look the name up into `members` and `problems`; return the seconds until the next."""
         self._failed, self._wait_s = [], TTL_MAX_S
         known, self._known = self._known, {}
         is_srv = self.name.startswith("_")
