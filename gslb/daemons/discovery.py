@@ -1,18 +1,18 @@
 """Discovery: members that come and go while the configuration stays, from all sources together.
 
-A node and a vantage each run one.  It looks at files and names itself; leases are handed to it
-(`set_leases`).  `found` is all that is known, replaced whole; `on_change` is called when it says
-something else, at most once in `COALESCE_S`, however many members come at once.
+A node and a vantage each run one.  It looks at files and names itself; leases are made on a node
+(`leases`), and come from other nodes (`set_leases`).  `found` is all that is known, replaced
+whole; `on_change` is called when it says something else, at most once in `COALESCE_S`, however
+many members come at once.
 
-What files and names said last is kept in `state_dir`, so that a start while a resolver is down or
-a file is broken finds the members that were there before.
+What files and names said last is kept in `state_dir`, with the leases, so that a start while a
+resolver is down or a file is broken finds the members that were there before.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -22,11 +22,13 @@ from gslb.daemons import watching
 from gslb.daemons.aside import aside
 from gslb.daemons.counters import Counters
 from gslb.daemons.events import Events
+from gslb.daemons.leases import LeaseBook
 from gslb.daemons.memberfiles import MemberFiles
 from gslb.daemons.remembered import Remembered, load, save
 from gslb.daemons.resolving import Ask, Asking, MemberName
-from gslb.model import Address, Discover, Pool, Service, Source
-from gslb.routing.found import NOTHING, Found, FoundMember
+from gslb.health.lease import Leases
+from gslb.model import Discover, Member, Service, Source
+from gslb.routing.found import NOTHING, Found, FoundMember, with_found
 
 COALESCE_S = 0.05
 FIRST_MAX_S = 2.0  # how long a start waits for names
@@ -35,8 +37,6 @@ SAVE_AFTER_S = 0.5
 
 # A name, and who is asked for it.
 NameKey = tuple[str, tuple[str, int] | None]
-# The leases of one pool, by address: the member, and when its lease ends in seconds since 1970.
-Leased = Mapping[tuple[str, str], Mapping[Address, tuple[FoundMember, float]]]
 
 
 class Discovery:
@@ -65,7 +65,7 @@ class Discovery:
         self._saved = self._remembered
         self._files: dict[str, MemberFiles] = {}
         self._names: dict[NameKey, MemberName] = {}
-        self._leases: Leased = {}
+        self.leases = LeaseBook(config.node, clock, self._say, self._remembered.leases)
         self._told: dict[tuple[str, object], tuple[str, ...]] = {}
         self._renamed = asyncio.Event()  # other names are to be looked up
         self._lookups = asyncio.Semaphore(LOOKUPS_MAX)
@@ -77,7 +77,8 @@ class Discovery:
 
     def adopt(self, config: Config) -> None:
         """Find members for the pools of *config* from now on."""
-        self._pools = dict(_discovering(config))
+        self._services = config.services()
+        self._pools = dict(_discovering(self._services))
         files = {each.file for each in self._pools.values() if each.file is not None}
         names = {(each.dns, each.resolver) for each in self._pools.values() if each.dns is not None}
         was_files, was_names = self._files, self._names
@@ -95,17 +96,26 @@ class Discovery:
         self._renamed.set()
         self._stale.set()
 
-    def set_leases(self, leases: Leased) -> None:
-        """Know of these leases from now on, and of no others; what ends is seen by itself."""
-        self._leases = leases
-        self._stale.set()
+    @property
+    def configured(self) -> tuple[Service, ...]:
+        """The services as they are configured, without what was found."""
+        return self._services
 
-    def lease_ends_s(self, service: Service, pool: Pool, address: Address | str) -> float | None:
+    def services(self) -> tuple[Service, ...]:
+        """Return the configured services with the members that were found."""
+        return tuple(
+            with_found(each, self.found) if each.discovers else each for each in self._services
+        )
+
+    def set_leases(self, table: Leases) -> bool:
+        """Take in leases that came from elsewhere; return whether any of them was newer."""
+        return self.leases.merge(table)
+
+    def lease_ends_s(self, service: str, region: str, member: Member) -> float | None:
         """Return when the lease of a member ends; None for one without."""
-        for known, (_, ends_s) in self._leases.get((service.text, pool.region), {}).items():
-            if known == address:
-                return ends_s
-        return None
+        if member.source is not Source.LEASE or isinstance(member.address, str):
+            return None
+        return self.leases.ends_s((service, region, member.address))
 
     async def first(self) -> None:
         """Look at all files, and at all names once, for which at most `FIRST_MAX_S` is waited."""
@@ -127,9 +137,13 @@ class Discovery:
                 self._stale.clear()
                 self.refresh()
 
+    def _say(self) -> None:
+        self._stale.set()
+
     def refresh(self) -> None:
         """Put together what all sources say now, and tell if it is something else."""
         self._tell_problems()
+        self.leases.prune()
         before, self.found = self.found, self._together()
         differing = before.differing(self.found)
         for name in sorted(differing):
@@ -138,11 +152,13 @@ class Discovery:
             self.on_change()
 
     def _together(self) -> Found:
-        now_s = self._clock()
+        leased = self.leases.members()
         pools: dict[str, dict[str, dict[Source, tuple[FoundMember, ...]]]] = {}
         for (service, region), discover in self._pools.items():
             said = {
-                Source.LEASE: self._leased((service, region), discover, now_s),
+                Source.LEASE: tuple(leased.get((service, region), {}).values())
+                if discover.register
+                else (),
                 Source.FILE: self._files[discover.file].members if discover.file else (),
                 Source.DNS: (
                     self._names[discover.dns, discover.resolver].members if discover.dns else ()
@@ -153,22 +169,12 @@ class Discovery:
                 pools.setdefault(service, {})[region] = said
         return Found(pools)
 
-    def _leased(
-        self, key: tuple[str, str], discover: Discover, now_s: float
-    ) -> tuple[FoundMember, ...]:
-        if not discover.register:
-            return ()
-        held = self._leases.get(key, {}).values()
-        members = (member for member, ends_s in held if ends_s > now_s)
-        return tuple(sorted(members, key=lambda each: (each.address.version, each.address)))
-
     async def _until_stale(self) -> None:
         """Return when a source says something else, or a lease has ended."""
-        now_s = self._clock()
-        ends = (ends_s for held in self._leases.values() for _, ends_s in held.values())
-        first_s = min((ends_s for ends_s in ends if ends_s > now_s), default=None)
+        first_s = self.leases.next_end_s()
+        wait_s = None if first_s is None else first_s - self._clock()
         with suppress(TimeoutError):
-            async with asyncio.timeout(None if first_s is None else first_s - now_s):
+            async with asyncio.timeout(wait_s):
                 await self._stale.wait()
 
     def _look_at_files(self) -> None:
@@ -229,6 +235,7 @@ class Discovery:
         return Remembered(
             {path: files.members for path, files in self._files.items() if files.members},
             {name: each.members for (name, _), each in self._names.items() if each.members},
+            dict(self.leases.table),
         )
 
     def _tell_problems(self) -> None:
@@ -258,19 +265,10 @@ class Discovery:
                     address=str(address),
                 )
 
-    def counts(self) -> dict[tuple[str, str, str], float]:
-        """Return how many members each source says there are, by service, region and source."""
-        counted: Counter[tuple[str, str, str]] = Counter()
-        for service, regions in self.found.pools.items():
-            for region, sources in regions.items():
-                for source, members in sources.items():
-                    counted[service, region, source.value] = len(members)
-        return {key: float(count) for key, count in counted.items()}
 
-
-def _discovering(config: Config) -> Iterator[tuple[tuple[str, str], Discover]]:
+def _discovering(services: Iterable[Service]) -> Iterator[tuple[tuple[str, str], Discover]]:
     """Yield the pools that discover members, by service and region."""
-    for service in config.services():
+    for service in services:
         for pool in service.pools:
             if pool.discover is not None:
                 yield (service.text, pool.region), pool.discover

@@ -20,6 +20,7 @@ WAITING_MAX = 1000
 
 _LOUD = {
     "alarm",
+    "discovery_failed",
     "geo_held",
     "rate_limiting",
     "reload_failed",

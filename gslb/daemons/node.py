@@ -24,6 +24,7 @@ from gslb.daemons.aside import aside
 from gslb.daemons.controller import TICK_S, Controller
 from gslb.daemons.counters import Counters
 from gslb.daemons.database import Progress
+from gslb.daemons.discovery import Discovery
 from gslb.daemons.events import Events
 from gslb.daemons.explainer import explain_over_dns
 from gslb.daemons.following import Following
@@ -78,7 +79,13 @@ class Node:
         node.following.begin(config)
         world = planner.make(config, planner.cache_of(config), progress)
         restored = store.load(config.state_dir)
-        node.controller = Controller(world, node.clock, node.counters, node.events, restored)
+        node.discovery = Discovery(config, node.clock, events=node.events, counters=node.counters)
+        await node.discovery.first()
+        node.controller = Controller(
+            world, node.clock, node.counters, node.events, restored, node.discovery.found
+        )
+        node.controller.lease_ends_s = node.discovery.lease_ends_s
+        node.discovery.on_change = node._adopt_members
         node.controller.on_change = node._changed.set
         node.counters.gauges = gauges_of(node.controller, node.clock)
         node.prober = Prober(node.clock, on_result=node.controller.on_result)
@@ -102,7 +109,9 @@ class Node:
         )
         udp = node._datagrams(config, responder)
         node.nameserver = Nameserver(responder, node.counters, Limits(), udp=udp)
-        node.admin = Admin(node.controller, node.counters, node.events, node.clock)
+        node.admin = Admin(
+            node.controller, node.counters, node.events, node.clock, discovery=node.discovery
+        )
         await node.nameserver.listen(config.listen_dns)
         try:
             await node.admin.listen(config.listen_admin)
@@ -132,6 +141,7 @@ class Node:
         return udp
 
     controller: Controller
+    discovery: Discovery
     protection: Protection
     prober: Prober
     nameserver: Nameserver
@@ -158,6 +168,7 @@ class Node:
                         self._tick(),
                         self._save(),
                         self.following.run(),
+                        self.discovery.run(),
                         self._protect(),
                         self._reload_when_told(),
                     )
@@ -202,6 +213,11 @@ class Node:
                     await asyncio.sleep(COALESCE_S)
             self._changed.clear()
             self.controller.tick()
+
+    def _adopt_members(self) -> None:
+        """Serve the members that were found, and probe them."""
+        self.controller.adopt_members(self.discovery.found)
+        self.prober.watch(self.controller.subjects())
 
     async def _save(self) -> None:
         while True:
@@ -268,6 +284,7 @@ class Node:
             return
         await self.following.follow(reread.world.config)
         ahead = await aside(partial(self.controller.ahead, reread.world))
+        self.discovery.adopt(reread.world.config)
         self.controller.adopt(reread, ahead)
         self.protection.adopt(reread.world.config, self.clock())
         self.prober.watch(self.controller.subjects())

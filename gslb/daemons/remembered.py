@@ -1,4 +1,4 @@
-"""What files and names said of members when they were last good, kept over a restart.
+"""What is known of found members, kept over a restart: files' and names' last word, leases.
 
 One JSON file in `state_dir`, replaced whole.  It is a help at a start and no more: one that is
 not there, or cannot be read, is nothing to go by.
@@ -14,6 +14,9 @@ from pathlib import Path
 
 from gslb.daemons.memberfiles import member_of
 from gslb.daemons.store import write_whole
+from gslb.errors import GslbError
+from gslb.health import lease
+from gslb.health.lease import Leases
 from gslb.routing.found import FoundMember
 
 log = logging.getLogger("gslb.state")
@@ -21,15 +24,18 @@ log = logging.getLogger("gslb.state")
 VERSION = 1
 FILE = "members.json"
 
+_UNREADABLE = (GslbError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
 Said = Mapping[str, tuple[FoundMember, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """The members that each file, by its path, and each name said."""
+    """The members that each file, by its path, and each name said when it was good; leases."""
 
     files: Said = field(default_factory=dict)
     names: Said = field(default_factory=dict)
+    leases: Leases = field(default_factory=dict)
 
 
 def save(folder: Path, remembered: Remembered) -> None:
@@ -48,7 +54,7 @@ def load(folder: Path) -> Remembered:
         return decode(path.read_bytes())
     except FileNotFoundError:
         return Remembered()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, *_UNREADABLE) as error:
         log.warning("cannot read %s, starting without it: %r", path, error)
         return Remembered()
 
@@ -59,6 +65,7 @@ def encode(remembered: Remembered) -> bytes:
         "version": VERSION,
         "files": {path: list(map(_shape, said)) for path, said in remembered.files.items()},
         "names": {name: list(map(_shape, said)) for name, said in remembered.names.items()},
+        "leases": lease.encode(remembered.leases),
     }
     return (json.dumps(whole) + "\n").encode()
 
@@ -73,7 +80,8 @@ def decode(octets: bytes) -> Remembered:
     whole = json.loads(octets)
     if whole["version"] != VERSION:
         raise ValueError(f"version {whole['version']} is not {VERSION}")
-    return Remembered(_said(whole["files"]), _said(whole["names"]))
+    leases = lease.decode(whole["leases"])
+    return Remembered(_said(whole["files"]), _said(whole["names"]), leases)
 
 
 def _said(shapes: Mapping[str, list[dict[str, object]]]) -> Said:
