@@ -21,6 +21,8 @@ from gslb.config.settings import Config, Endpoint
 from gslb.daemons import native, planner, protection, store
 from gslb.daemons.admin import Admin
 from gslb.daemons.aside import aside
+from gslb.daemons.carrier import REPORTS, Carrier
+from gslb.daemons.carriers import carrier_of
 from gslb.daemons.controller import TICK_S, Controller
 from gslb.daemons.counters import Counters
 from gslb.daemons.database import Progress
@@ -28,11 +30,12 @@ from gslb.daemons.events import Events
 from gslb.daemons.explainer import explain_over_dns
 from gslb.daemons.following import Following
 from gslb.daemons.gauges import gauges_of
+from gslb.daemons.intake import Intake
 from gslb.daemons.nameserver import Datagrams, Limits, Nameserver, Responder
-from gslb.daemons.prober import Prober
 from gslb.daemons.protection import Protection
 from gslb.daemons.reload import needs_restart, read_again
 from gslb.daemons.udp import Udp
+from gslb.daemons.voting import Voting
 from gslb.errors import ConfigError
 
 log = logging.getLogger("gslb.node")
@@ -81,11 +84,13 @@ class Node:
         node.controller = Controller(world, node.clock, node.counters, node.events, restored)
         node.controller.on_change = node._changed.set
         node.counters.gauges = gauges_of(node.controller, node.clock)
-        node.prober = Prober(node.clock, on_result=node.controller.on_result)
-        if restored is not None:
-            node.prober.restore(restored.records)
-        node.prober.watch(node.controller.subjects())
-        node.controller.follow(node.prober.records, lambda: node.prober.complete)
+        records = restored.records if restored is not None else {}
+        node.voting = Voting(
+            config, node.controller, node.clock, node.counters, node.events, records
+        )
+        node.carrier = node.voting.carrier = carrier_of(
+            config, config.node, node._received, node.counters, node.events
+        )
         node.protection = Protection(
             config,
             node.counters,
@@ -102,7 +107,9 @@ class Node:
         )
         udp = node._datagrams(config, responder)
         node.nameserver = Nameserver(responder, node.counters, Limits(), udp=udp)
-        node.admin = Admin(node.controller, node.counters, node.events, node.clock)
+        reception = node.voting.reception
+        intake = Intake(None if reception is None else reception.receive)
+        node.admin = Admin(node.controller, node.counters, node.events, node.clock, intake=intake)
         await node.nameserver.listen(config.listen_dns)
         try:
             await node.admin.listen(config.listen_admin)
@@ -133,7 +140,8 @@ class Node:
 
     controller: Controller
     protection: Protection
-    prober: Prober
+    voting: Voting
+    carrier: Carrier | None
     nameserver: Nameserver
     admin: Admin
 
@@ -154,7 +162,8 @@ class Node:
                 tasks = [
                     group.create_task(task)
                     for task in (
-                        self.prober.run(),
+                        *self.voting.works(),
+                        *(() if self.carrier is None else (self.carrier.run(),)),
                         self._tick(),
                         self._save(),
                         self.following.run(),
@@ -190,7 +199,7 @@ class Node:
     async def _close(self, tasks: list[asyncio.Task[None]]) -> None:
         await self.nameserver.close()
         await self.admin.close()
-        await self.prober.close()
+        await self.voting.prober.close()
         for task in tasks:
             task.cancel()
 
@@ -201,7 +210,13 @@ class Node:
                     await self._changed.wait()
                     await asyncio.sleep(COALESCE_S)
             self._changed.clear()
+            self.voting.look()
             self.controller.tick()
+
+    def _received(self, box: str, octets: bytes) -> None:
+        """Take in what a carrier brings."""
+        if box == REPORTS:
+            self.voting.received(octets)
 
     async def _save(self) -> None:
         while True:
@@ -225,7 +240,7 @@ class Node:
         # Ahead of what is served, so that a number is not used twice after a kill.
         state = store.State(
             self.controller.snapshot.generation + GENERATIONS_AHEAD,
-            dict(self.prober.records),
+            dict(self.controller.records),
             dict(self.controller.forced),
         )
         return self._keeper.writing(self.controller.at_start.state_dir, state)
@@ -270,6 +285,6 @@ class Node:
         ahead = await aside(partial(self.controller.ahead, reread.world))
         self.controller.adopt(reread, ahead)
         self.protection.adopt(reread.world.config, self.clock())
-        self.prober.watch(self.controller.subjects())
+        self.voting.watch(reread.world.config)
         if keys := needs_restart(old, reread.world.config):
             self.events.announce("restart_needed", changed=", ".join(keys))

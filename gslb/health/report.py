@@ -255,6 +255,12 @@ def decode(
         raise ReportError(f"vantage {vantage!r}: {problem}") from None
 
 
+def claimed(raw: bytes) -> str:
+    """Return which vantage *raw* says that it is from, whether that is true or not."""
+    head = raw[: len(_MAGIC) + 2 + VANTAGE_MAX].split(b" ", 2)
+    return head[1].decode("ascii", "replace") if len(head) == 3 else ""
+
+
 def _parse(vantage: str, body: bytes, now_s: float, held: Report | None) -> Report:
     if len(body) < _HEAD.size:
         raise ValueError(f"{len(body)} bytes after the first line; there are {_HEAD.size} at least")
