@@ -38,6 +38,7 @@ from gslb.model import PORT_MAX, Subject
 REPORT_MAX_BYTES = 8_388_608
 SUBJECTS_MAX_BYTES = 8_388_608  # of JSON, once it is inflated
 SKEW_MAX_S = 30.0
+REPORT_GAP_S = 0.25  # between two reports that flips send off; those in between go together
 VANTAGE_MAX = 64
 TEXT_MAX = 255
 NUMBER_MAX = 2**63 - 1
@@ -252,6 +253,12 @@ def decode(
         return _parse(vantage, body, now_s, last.get(vantage))
     except (ValueError, RecursionError) as problem:
         raise ReportError(f"vantage {vantage!r}: {problem}") from None
+
+
+def claimed(raw: bytes) -> str:
+    """Return which vantage *raw* says that it is from, whether that is true or not."""
+    head = raw[: len(_MAGIC) + 2 + VANTAGE_MAX].split(b" ", 2)
+    return head[1].decode("ascii", "replace") if len(head) == 3 else ""
 
 
 def _parse(vantage: str, body: bytes, now_s: float, held: Report | None) -> Report:
