@@ -1,4 +1,4 @@
-"""CPU time per probe of ten thousand members: gslb's prober, HAProxy's checks, a plain aiohttp loop.
+"""CPU time per probe of ten thousand members: gslb, HAProxy's checks, a plain aiohttp loop.
 
 All probe the same members, GET over HTTP/1.1 on a connection for each probe: one HAProxy that
 answers 200 at every address of 127.0.0.0/8, on the last core.  The prober has the first core.
@@ -110,7 +110,7 @@ def members(folder: Path, port: int) -> Iterator[Callable[[], int]]:
     log = folder / "members.log"
     with running(cores([last_core()], argv), log=log) as child:
         deadline_s = time.monotonic() + START_MAX_S
-        while not _listens(port):
+        while not (_listens(port) and talk.exists()):
             if child.poll() is not None or time.monotonic() > deadline_s:
                 raise NotMeasured(f"the members do not start: {tail(log)}")
             time.sleep(0.02)
