@@ -22,6 +22,8 @@ _PLACEHOLDERS = {
     "continents": "CODE",
     "asns": "ASN",
     "json": "PATH",
+    "voters": "VANTAGE",
+    "nodes": "NODE",
 }
 _DURATION_STARTS = r"^[0-9]+(\.[0-9]+)?\s*(ms|"
 _PERCENT_ENDS = r"\s*%$"

@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gslb.config import zonefile
+from gslb.config.carriers import HAS_NATS
 from gslb.config.mainfile import Main, MainReader
 from gslb.config.named import ZoneFiles, as_watched, beside, without_links
 from gslb.config.nodes import At, Sheet
@@ -29,8 +30,19 @@ from gslb.dns import name
 from gslb.errors import Complaint, ConfigError
 
 
-def load(path: Path, *, hostname: str, environ: Mapping[str, str]) -> Config:
+def load(
+    path: Path,
+    *,
+    hostname: str,
+    environ: Mapping[str, str],
+    vantage: str | None = None,
+    has_nats: bool = HAS_NATS,
+) -> Config:
     """Return what the main file *path* and all files that it names say.
+
+    *vantage* names the voter that it is read for, if that is a process of its own: its host
+    needs the key of this voter, and neither the other keys, nor databases, static records or
+    measurements.  *has_nats* says whether nats-py is installed.
 
     Raises ConfigError, with the complaints about all files, if the main file cannot be used.
     """
@@ -42,14 +54,19 @@ def load(path: Path, *, hostname: str, environ: Mapping[str, str]) -> Config:
             sheet.wrong(1, 1, error.problem, error.hint)
         raise ConfigError(sheet.complaints) from None
     folder = path.parent
-    reader = MainReader(top, lambda written: beside(folder, written), environ)
+    reader = MainReader(
+        top, lambda written: beside(folder, written), environ, hostname, vantage, has_nats
+    )
     main = reader.read()
     if main is None:
         raise ConfigError(sheet.complaints)
     named = ZoneFiles(folder)
     for index, written in enumerate(main.spec.zones):
         named.add(written, top / "zones" / index)
-    zones = [zonefile.read(zone_path, at, main.known) for zone_path, at in named.zones]
+    zones = [
+        zonefile.read(zone_path, at, main.known, is_served=vantage is None)
+        for zone_path, at in named.zones
+    ]
     files = {path, *reader.files, *(file for zone in zones for file in zone.files)}
     served, broken = _sorted_out(zones)
     if sheet.complaints:
@@ -59,13 +76,12 @@ def load(path: Path, *, hostname: str, environ: Mapping[str, str]) -> Config:
         )
     if not broken:
         _warn_of_unused(main, top, served)
-    return _config(path, main, hostname, served, broken, sheet, zones, files, named.folders)
+    return _config(path, main, served, broken, sheet, zones, files, named.folders)
 
 
 def _config(
     path: Path,
     main: Main,
-    hostname: str,
     served: tuple[ServedZone, ...],
     broken: tuple[BrokenZone, ...],
     sheet: Sheet,
@@ -78,25 +94,32 @@ def _config(
     warnings = {*sheet.warnings, *(note for zone in zones for note in zone.warnings)}
     return Config(
         file=path.absolute(),
-        node=spec.node or hostname,
+        node=main.node,
         state_dir=beside(path.parent, spec.state_dir).absolute(),
         listen_dns=tuple(spec.listen.dns),
         listen_admin=spec.listen.admin,
         zones=served,
         broken=broken,
-        geo_database=main.geo_database,
-        asn_database=main.asn_database,
+        geo_database=main.own.geo_database,
+        asn_database=main.own.asn_database,
         engine=spec.engine,
         threads=spec.threads,
         geo_max_moved=spec.geo.max_moved,
         regions=main.known.regions,
         monitors=main.known.monitors,
         explain_to=tuple(spec.explain_to),
-        admin_token=main.admin_token,
+        admin_token=main.own.admin_token,
         quorum=main.quorum,
+        vantage=main.vantage,
+        voters=main.voters,
+        report_interval_s=spec.vantages.report_interval,
+        probes_per_member=spec.vantages.probes_per_member,
+        cut_off_at=spec.vantages.cut_off_at,
+        carrier=main.carrier,
+        webhooks=main.webhooks,
         max_withdrawal=main.max_withdrawal,
-        cookies=main.cookies,
-        rate_limit=main.rate_limit,
+        cookies=main.own.cookies,
+        rate_limit=main.own.rate_limit,
         warnings=tuple(sorted(warnings)),
         files=frozenset(map(as_watched, files)),
         folders=frozenset(map(as_watched, folders)),

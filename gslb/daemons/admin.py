@@ -27,6 +27,7 @@ from gslb.daemons.controller import Controller, TooManyWordsError, UnknownMember
 from gslb.daemons.counters import Counters
 from gslb.daemons.events import LISTENERS_MAX, Event, Events
 from gslb.daemons.explainer import as_json, explain_any
+from gslb.daemons.intake import Intake
 from gslb.daemons.jsonhttp import (
     Asked,
     Limits,
@@ -62,12 +63,14 @@ class Admin:
         *,
         heartbeat_s: float = HEARTBEAT_S,
         limits: Limits | None = None,
+        intake: Intake | None = None,
     ) -> None:
         self._controller = controller
         self._counters = counters
         self._events = events
         self._clock = clock
         self._heartbeat_s = heartbeat_s
+        self._intake = intake or Intake()
         self._started_s = clock()
         self._closing = asyncio.Event()
         self._page: Page = read_page()
@@ -87,7 +90,7 @@ class Admin:
             Route("DELETE", FORCED_PATH, self._release),
             Route("GET", "/v1/explain", self._explain),
             Route("POST", "/v1/publish", self._publish),
-            Route("POST", "/v1/reports", self._reports),
+            *self._intake.routes(),
             Route("GET", "/v1/events", self._stream, streams=True),
         )
 
@@ -211,10 +214,6 @@ class Admin:
             hint = "`held` of /v1/status says when the safety catch holds something"
             raise RequestError(409, "nothing is held back", hint)
         return web.Response(status=204)
-
-    async def _reports(self, _: Asked) -> web.Response:
-        hint = "its own prober is its only vantage"
-        raise RequestError(403, "this node takes no reports: it has no vantages configured", hint)
 
 
 async def _next(queue: asyncio.Queue[Event], closing: asyncio.Event, wait_s: float) -> Event | None:

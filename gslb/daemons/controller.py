@@ -20,13 +20,14 @@ from gslb.daemons.counters import Counters
 from gslb.daemons.events import Events
 from gslb.daemons.planner import World
 from gslb.daemons.reload import Reread
-from gslb.daemons.resting import resting
+from gslb.daemons.resting import resting, subjects_of
 from gslb.daemons.store import ForcedKey, State
 from gslb.errors import GslbError
 from gslb.health.belief import Belief, Forced, believe, forced_at
 from gslb.health.catch import Review, review
+Flip = object  # XXX
 from gslb.health.probe import Result
-from gslb.health.verdict import Record, Verdict
+from gslb.health.verdict import Record, Verdict, believed_part
 from gslb.model import Member, Monitor, Service, Subject
 from gslb.routing.snapshot import Snapshot, compile_snapshot, members_of
 
@@ -82,6 +83,7 @@ class Controller:
         self.serve: Callable[[Snapshot], None] = lambda _: None
         self.prepare: Callable[[Snapshot, Config], None] = lambda _snapshot, _config: None
         self.engine = "python"
+        self.opinion: Opinion | None = None  # where vantages report; else there is one prober
         self.reloads = Reloads()
         self.kept_zones: tuple[BrokenZone, ...] = ()
         self.geo_held: str | None = None
@@ -110,6 +112,11 @@ class Controller:
         return self.world.config
 
     @property
+    def records(self) -> Mapping[Subject, Record]:
+        """What is known of each subject, to be kept over a restart."""
+        return self._records
+
+    @property
     def is_settled(self) -> bool:
         """Whether the node trusts what it measures: all probed once, or the grace period over."""
         return self._settled
@@ -121,13 +128,7 @@ class Controller:
 
     def subjects(self) -> dict[Subject, Monitor]:
         """Return what is to be probed, with the rule for each."""
-        monitors = self.config.monitors
-        return {
-            member.subject: monitors[member.subject.monitor]
-            for service in self.config.services()
-            for member in members_of(service, self.config.regions)
-            if member.subject is not None
-        }
+        return subjects_of(self.config.services(), self.config)
 
     def record_of(self, member: Member) -> Record:
         """Return what has been measured of *member*."""
@@ -159,9 +160,20 @@ class Controller:
     def on_result(
         self, subject: Subject, before: Record, after: Record, result: Result, duration_s: float
     ) -> None:
-        """Hear one probe's result; a flip is published at once."""
-        self._counters.probes[subject.monitor, result.reason] += 1
-        self._counters.probe_duration_s.labels(subject.monitor).observe(duration_s)
+        """Hear one result of the node's own prober, whose verdict is the only one."""
+        self._counters.probe(subject.monitor, result.reason, duration_s)
+        self._turn(subject, before, after, detail=result.detail)
+
+    def on_flip(self, flip: Flip) -> None:
+        """Hear what the votes of several vantages come to."""
+        votes = [
+            {"vantage": vote.vantage, "verdict": vote.verdict.value, "reason": vote.reason}
+            for vote in flip.votes
+        ]
+        self._turn(flip.subject, flip.before, flip.after, votes=votes)
+
+    def _turn(self, subject: Subject, before: Record, after: Record, **why: object) -> None:
+        """Take a subject's new record over; a flip is told, and published at once."""
         if after.verdict is not before.verdict:
             self.dirty = True
             self._events.announce(
@@ -173,9 +185,9 @@ class Controller:
                 verdict=after.verdict.value,
                 was=before.verdict.value,
                 reason=after.reason,
-                detail=result.detail,
+                **why,
             )
-        if _believed_part(before) != _believed_part(after):
+        if believed_part(before) != believed_part(after):
             self._touch(self._resting.by_subject.get(subject, ()))
             self.on_change()
 
@@ -362,20 +374,13 @@ class Controller:
         return weights, frozenset(living)
 
 
-def _believed_part(record: Record) -> tuple[object, ...]:
-    """Return what of a record a belief is made from."""
-    return (
-        record.verdict,
-        record.reason,
-        record.since_s,
-        record.flips_at_s,
-        record.risen_at_s,
-    )
-
-
 def grace_s(config: Config) -> float:
-    """Return how long a fresh node waits for first results: the longest round of any monitor."""
+    """Return how long a fresh node waits for first verdicts: the longest round of any monitor.
+
+    Where vantages report, their first report comes after that round.
+    """
     rounds: Iterable[float] = (
         monitor.interval_s + monitor.timeout_s for monitor in config.monitors.values()
     )
-    return max(rounds, default=0.0)
+    report_s = 0.0
+    return max(rounds, default=0.0) + report_s

@@ -48,6 +48,7 @@ class Counters(Collector):
         self.answers: Counter[tuple[str, str]] = Counter()
         self.probes: Counter[tuple[str, str]] = Counter()
         self.limited: Counter[tuple[str, str]] = Counter()
+        self.reports: Counter[tuple[str, str]] = Counter()
         self.events: Counter[str] = Counter()
         self.elsewhere: Callable[[], Counted] = Counted
         self.gauges: Gauges = lambda: iter(())
@@ -63,6 +64,11 @@ class Counters(Collector):
     def query(self, proto: str, type_: int, rcode: int) -> None:
         """Count one query; all types without a name here are one, or asking would fill memory."""
         self.queries[proto, type_ if type_ in TYPES else 0, rcode] += 1
+
+    def probe(self, monitor: str, result: str, duration_s: float) -> None:
+        """Count one probe's result, and how long it took."""
+        self.probes[monitor, result] += 1
+        self.probe_duration_s.labels(monitor).observe(duration_s)
 
     def total(self) -> Counted:
         """Return what has been counted, here and elsewhere."""
@@ -102,6 +108,12 @@ class Counters(Collector):
             "Probes by monitor and result: ok, or why not.",
             ["monitor", "result"],
             self.probes.copy(),
+        )
+        yield _counter(
+            "gslb_reports",
+            "Reports of vantages that came in: taken, or why not.",
+            ["vantage", "result"],
+            self.reports.copy(),
         )
         yield _counter(
             "gslb_rate_limited",

@@ -81,9 +81,12 @@ class Asked:
             found[key] = value
         return found
 
-    async def body(self) -> bytes:
-        """Return the body; raises RequestError when it is too large, too slow or broken."""
-        most = self.limits.body_max_bytes
+    async def body(self, most: int | None = None) -> bytes:
+        """Return the body; raises RequestError when it is too large, too slow or broken.
+
+        *most* is how many bytes it may have, where that is not what the server's limits say.
+        """
+        most = self.limits.body_max_bytes if most is None else most
         too_large = RequestError(
             413, f"the body is larger than {most} bytes", f"send at most {most} bytes"
         )

@@ -14,25 +14,28 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from gslb.config.settings import Config, Endpoint
-from gslb.daemons import native, planner, protection, store, watching
+from gslb.daemons import native, planner, protection, store
 from gslb.daemons.admin import Admin
 from gslb.daemons.aside import aside
+from gslb.daemons.carrier import REPORTS, Carrier
+from gslb.daemons.carriers import carrier_of
 from gslb.daemons.controller import TICK_S, Controller
 from gslb.daemons.counters import Counters
 from gslb.daemons.database import Progress
 from gslb.daemons.events import Events
 from gslb.daemons.explainer import explain_over_dns
+from gslb.daemons.following import Following
 from gslb.daemons.gauges import gauges_of
+from gslb.daemons.intake import Intake
 from gslb.daemons.nameserver import Datagrams, Limits, Nameserver, Responder
-from gslb.daemons.prober import Prober
 from gslb.daemons.protection import Protection
 from gslb.daemons.reload import needs_restart, read_again
 from gslb.daemons.udp import Udp
+from gslb.daemons.voting import Voting
 from gslb.errors import ConfigError
 
 log = logging.getLogger("gslb.node")
@@ -62,9 +65,7 @@ class Node:
         self.ready = asyncio.Event()
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
-        self._reload = asyncio.Event()
-        self._moved = asyncio.Event()  # other files are to be watched
-        self._seen: watching.Stamps = {}
+        self.following = Following()
         self._keeper = store.Keeper()
         self._unsaved: str | None = None
 
@@ -75,20 +76,21 @@ class Node:
         """Read *path* and bind its sockets; raises ConfigError or OSError."""
         node = cls(path, clock or steady_clock(), progress)
         # From now on: a start can take a while, and would end by a signal that nobody awaits.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, node._reload.set)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, node.following.tell)
         config = planner.read(path)
-        node._watched = config
-        node._seen = watching.stamps(config)
+        node.following.begin(config)
         world = planner.make(config, planner.cache_of(config), progress)
         restored = store.load(config.state_dir)
         node.controller = Controller(world, node.clock, node.counters, node.events, restored)
         node.controller.on_change = node._changed.set
         node.counters.gauges = gauges_of(node.controller, node.clock)
-        node.prober = Prober(node.clock, on_result=node.controller.on_result)
-        if restored is not None:
-            node.prober.restore(restored.records)
-        node.prober.watch(node.controller.subjects())
-        node.controller.follow(node.prober.records, lambda: node.prober.complete)
+        records = restored.records if restored is not None else {}
+        node.voting = Voting(
+            config, node.controller, node.clock, node.counters, node.events, records
+        )
+        node.carrier = node.voting.carrier = carrier_of(
+            config, config.node, node._received, node.counters, node.events
+        )
         node.protection = Protection(
             config,
             node.counters,
@@ -105,7 +107,9 @@ class Node:
         )
         udp = node._datagrams(config, responder)
         node.nameserver = Nameserver(responder, node.counters, Limits(), udp=udp)
-        node.admin = Admin(node.controller, node.counters, node.events, node.clock)
+        reception = node.voting.reception
+        intake = Intake(None if reception is None else reception.receive)
+        node.admin = Admin(node.controller, node.counters, node.events, node.clock, intake=intake)
         await node.nameserver.listen(config.listen_dns)
         try:
             await node.admin.listen(config.listen_admin)
@@ -136,8 +140,8 @@ class Node:
 
     controller: Controller
     protection: Protection
-    _watched: Config  # what is watched: the files in force, and those that a reload missed
-    prober: Prober
+    voting: Voting
+    carrier: Carrier | None
     nameserver: Nameserver
     admin: Admin
 
@@ -158,10 +162,11 @@ class Node:
                 tasks = [
                     group.create_task(task)
                     for task in (
-                        self.prober.run(),
+                        *self.voting.works(),
+                        *(() if self.carrier is None else (self.carrier.run(),)),
                         self._tick(),
                         self._save(),
-                        self._watch(),
+                        self.following.run(),
                         self._protect(),
                         self._reload_when_told(),
                     )
@@ -189,12 +194,12 @@ class Node:
 
     def reload(self) -> None:
         """Read the files again soon."""
-        self._reload.set()
+        self.following.tell()
 
     async def _close(self, tasks: list[asyncio.Task[None]]) -> None:
         await self.nameserver.close()
         await self.admin.close()
-        await self.prober.close()
+        await self.voting.prober.close()
         for task in tasks:
             task.cancel()
 
@@ -205,7 +210,13 @@ class Node:
                     await self._changed.wait()
                     await asyncio.sleep(COALESCE_S)
             self._changed.clear()
+            self.voting.look()
             self.controller.tick()
+
+    def _received(self, box: str, octets: bytes) -> None:
+        """Take in what a carrier brings."""
+        if box == REPORTS:
+            self.voting.received(octets)
 
     async def _save(self) -> None:
         while True:
@@ -229,7 +240,7 @@ class Node:
         # Ahead of what is served, so that a number is not used twice after a kill.
         state = store.State(
             self.controller.snapshot.generation + GENERATIONS_AHEAD,
-            dict(self.prober.records),
+            dict(self.controller.records),
             dict(self.controller.forced),
         )
         return self._keeper.writing(self.controller.at_start.state_dir, state)
@@ -255,42 +266,25 @@ class Node:
             self.protection.roll(now_s)
             self.protection.look(now_s)
 
-    async def _watch(self) -> None:
-        """Reload when a file that the configuration names, or a folder of its globs, changes."""
-        while True:
-            self._moved.clear()
-            async for _ in watching.looks(self._watched, self._moved):
-                now = await aside(partial(watching.stamps, self._watched))
-                if now != self._seen:
-                    self._reload.set()
-
     async def _reload_when_told(self) -> None:
         while True:
-            await self._reload.wait()
-            self._reload.clear()
+            await self.following.told()
             await self._reload_once()
 
     async def _reload_once(self) -> None:
         """Take over what the files say now, or refuse it and say why."""
         old = self.controller.config
-        # Before reading: what changes meanwhile will differ, and be read again.
-        self._seen = seen = await aside(partial(watching.stamps, self._watched))
         try:
             reread = await aside(partial(read_again, self.path, self.controller.world))
         except ConfigError as error:
             # What is missing may still come, and what is wrong be mended.
-            self._watched = replace(self._watched, files=self._watched.files | error.files)
-            self._seen = {**await aside(partial(watching.stamps, self._watched)), **seen}
-            self._moved.set()
+            await self.following.missed(error.files)
             self.controller.refuse(str(error))
             return
-        new = await aside(partial(watching.stamps, reread.world.config))
-        self._seen = {path: seen.get(path, stamp) for path, stamp in new.items()}
+        await self.following.follow(reread.world.config)
         ahead = await aside(partial(self.controller.ahead, reread.world))
         self.controller.adopt(reread, ahead)
         self.protection.adopt(reread.world.config, self.clock())
-        self._watched = reread.world.config
-        self._moved.set()
-        self.prober.watch(self.controller.subjects())
+        self.voting.watch(reread.world.config)
         if keys := needs_restart(old, reread.world.config):
             self.events.announce("restart_needed", changed=", ".join(keys))

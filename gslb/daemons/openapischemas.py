@@ -56,7 +56,11 @@ _MEMBER = _object(
     reason=TEXT,
     since=TIME_OR_NULL,
     forced=_or_null("Forced"),
-    votes=_list(_object(vantage=TEXT, verdict=VERDICT, age_s=NUMBER)),
+    votes=_list(
+        _object(
+            vantage=TEXT, verdict=VERDICT, age_s=NUMBER, reason=TEXT, left_out=TEXT_OR_NULL
+        )
+    ),
     monitor=TEXT_OR_NULL,
     probe=TEXT_OR_NULL,
     last_result=TEXT_OR_NULL,
@@ -113,7 +117,17 @@ SCHEMAS: Json = {
         ),
         zones=_list(_ref("Zone")),
         reloads=_object(ok=WHOLE, failed=WHOLE, last_error=TEXT_OR_NULL),
-        vantages=_list(_object(vantage=TEXT, age_s=NUMBER_OR_NULL)),
+        vantages=_list(
+            _object(
+                vantage=TEXT,
+                region=TEXT_OR_NULL,
+                state={"enum": ["heard", "silent", "cut off", "never heard"]},
+                age_s=NUMBER_OR_NULL,
+                number={"type": ["array", "null"], "items": WHOLE},
+                members=WHOLE,
+            )
+        ),
+        frozen_since=TIME_OR_NULL,
         listen=_object(dns=_list(TEXT), admin=TEXT_OR_NULL),
     ),
     "Member": _MEMBER,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from gslb.model import Subject
+from gslb.config.settings import Config
+from gslb.model import Monitor, Service, Subject
 from gslb.routing.snapshot import Plan, members_of
 
 
@@ -19,6 +20,16 @@ class Resting:
 
     by_subject: Mapping[Subject, set[bytes]] = field(default_factory=dict)
     by_address: Mapping[str, dict[bytes, str]] = field(default_factory=dict)
+
+
+def subjects_of(services: Iterable[Service], config: Config) -> dict[Subject, Monitor]:
+    """Return what of *services* is to be probed, with the rule for each."""
+    return {
+        member.subject: config.monitors[member.subject.monitor]
+        for service in services
+        for member in members_of(service, config.regions)
+        if member.subject is not None
+    }
 
 
 def resting(plan: Plan) -> Resting:

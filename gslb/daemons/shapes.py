@@ -87,19 +87,34 @@ def _member(controller: Controller, member: Member, now_s: float) -> Shape:
         "reason": record.reason,
         "since": show_time(record.since_s) if record.since_s else None,
         "forced": None,
-        "votes": _votes(controller.config, record, now_s),
+        "votes": _votes(controller, member, record, now_s),
         "monitor": None if subject is None else subject.monitor,
         "probe": None if subject is None else str(Endpoint(*subject.target)),
         "last_result": record.last_reason or None,
     }
 
 
-def _votes(config: Config, record: Record, now_s: float) -> list[Shape]:
+def _votes(controller: Controller, member: Member, record: Record, now_s: float) -> list[Shape]:
+    """Return each vantage's vote; one that does not count says why."""
+    if controller.opinion is not None:
+        if member.subject is None:
+            return []
+        return [
+            {
+                "vantage": vote.vantage,
+                "verdict": vote.verdict.value,
+                "age_s": round(vote.age_s, 3),
+                "reason": vote.reason,
+                "left_out": vote.left_out,
+            }
+            for vote in controller.opinion.votes(member.subject, now_s=now_s)
+        ]
     at_s = _probed_at_s(record)
     if at_s is None:
         return []
     age_s = round(max(0.0, now_s - at_s), 3)
-    return [{"vantage": config.node, "verdict": record.verdict.value, "age_s": age_s}]
+    own = {"vantage": controller.config.node, "verdict": record.verdict.value, "age_s": age_s}
+    return [{**own, "reason": record.last_reason, "left_out": None}]
 
 
 def _probed_at_s(record: Record) -> float | None:
@@ -127,8 +142,7 @@ def status_shape(
 ) -> Shape:
     """Return how the node is: what it serves, what it holds back, what went wrong."""
     config, snapshot, held = controller.config, controller.snapshot, controller.held
-    counts, newest_s = _tally(controller)
-    silence_s = None if newest_s is None else round(max(0.0, now_s - newest_s), 3)
+    counts, _ = _tally(controller)
     return {
         "node": config.node,
         "version": __version__,
@@ -155,12 +169,48 @@ def status_shape(
             "failed": controller.reloads.failed,
             "last_error": controller.reloads.last_error,
         },
-        "vantages": [{"vantage": config.node, "age_s": silence_s}],
+        "vantages": vantages_shape(controller, now_s),
+        "frozen_since": _frozen_since(controller),
         "listen": {
             "dns": [str(endpoint) for endpoint in controller.at_start.listen_dns],
             "admin": None if admin is None else str(admin),
         },
     }
+
+
+def vantages_shape(controller: Controller, now_s: float) -> list[Shape]:
+    """Return who may vote, and when each was heard last; without voters the node's own prober."""
+    if controller.opinion is not None:
+        return [
+            {
+                "vantage": heard.name,
+                "region": heard.region,
+                "state": heard.state,
+                "age_s": None if heard.age_s is None else round(heard.age_s, 3),
+                "number": None if heard.number is None else list(heard.number),
+                "members": heard.subjects,
+            }
+            for heard in controller.opinion.vantages(now_s=now_s)
+        ]
+    counts, newest_s = _tally(controller)
+    silence_s = None if newest_s is None else round(max(0.0, now_s - newest_s), 3)
+    return [
+        {
+            "vantage": controller.config.node,
+            "region": None,
+            "state": "never heard" if newest_s is None else "heard",
+            "age_s": silence_s,
+            "number": None,
+            "members": counts["members"],
+        }
+    ]
+
+
+def _frozen_since(controller: Controller) -> str | None:
+    opinion = controller.opinion
+    if opinion is None or opinion.frozen_since_s is None:
+        return None
+    return show_time(opinion.frozen_since_s)
 
 
 def _tally(controller: Controller) -> tuple[Shape, float | None]:
