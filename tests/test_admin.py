@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gslb.config.settings import Endpoint
-from gslb.daemons.controller import FORCED_MAX
 from gslb.daemons.events import LISTENERS_MAX
 from gslb.daemons.jsonhttp import BATCH, Limits, RequestError, long_json_response
 from gslb.daemons.openapi import document
+from gslb.daemons.operators import FORCED_MAX
 from gslb.daemons.page import policy, read_page
 from gslb.daemons.words import BY_CHARS_MAX, FOR_MAX_S, REASON_CHARS_MAX, read_word
 from gslb.health.belief import Forced, Word

@@ -7,21 +7,19 @@ others are served.
 Paths are relative to the file that they stand in.  Told to operators they stay as they were
 written, or from the working directory inside it; in the `Config` they are absolute.
 Those to be watched go through the links that they were written through, since a link that is
-swapped changes what is behind it; the digest is of what is there, however it was reached.
+swapped changes what is behind it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gslb.config import zonefile
 from gslb.config.carriers import HAS_NATS
+from gslb.config.digest import digest
 from gslb.config.mainfile import Main, MainReader
-from gslb.config.named import ZoneFiles, as_watched, beside, without_links
+from gslb.config.named import ZoneFiles, as_watched, beside
 from gslb.config.nodes import At, Sheet
 from gslb.config.settings import BrokenZone, Config, ServedZone
 from gslb.config.yamlfile import UnreadableError, parse, read_bytes
@@ -123,7 +121,7 @@ def _config(
         warnings=tuple(sorted(warnings)),
         files=frozenset(map(as_watched, files)),
         folders=frozenset(map(as_watched, folders)),
-        hash=_digest(set(map(without_links, files)), without_links(path).parent),
+        hash=digest(main, zones),
     )
 
 
@@ -174,25 +172,3 @@ def _warn_of_unused(main: Main, top: At, served: Iterable[ServedZone]) -> None:
     for unused in main.spec.regions.keys() - {pool.region for pool in pools}:
         hint = "give a service a pool there, or remove it"
         (top / "regions" / unused).warn("no service has a pool in this region", hint, on_key=True)
-
-
-def _digest(files: Iterable[Path], folder: Path) -> str:
-    """Return a digest of the files' contents, each with its path from *folder*.
-
-    Two nodes with the same files beside their main files have the same digest.
-    """
-    whole = hashlib.sha256()
-    for path in sorted(files):
-        where = os.path.relpath(path, folder).encode("utf-8", "surrogateescape")
-        whole.update(len(where).to_bytes(4, "big") + where + _digest_of(path))
-    return whole.hexdigest()
-
-
-def _digest_of(path: Path) -> bytes:
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return b""
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError:
-        return b""

@@ -89,9 +89,7 @@ class VoteReader:
         vantages = self.top / "vantages"
         if not voters and not at.spoiled:
             if self.top.has("vantages"):
-                problem = (
-                    "has no effect: no voters are listed, so the node's own prober alone votes"
-                )
+                problem = "has no effect without voters: the node's own prober alone votes"
                 vantages.warn(problem, "list `voters`, or leave it out", on_key=True)
             return
         share = spec.vantages.probes_per_member

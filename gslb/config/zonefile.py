@@ -22,6 +22,7 @@ from gslb.config.settings import BrokenZone, ServedZone
 from gslb.config.yamlfile import UnreadableError, parse, read_bytes
 from gslb.config.zonekeys import ZoneFile
 from gslb.dns import name
+from gslb.dns.records import SOA, rrset
 from gslb.dns.zone import Zone, build
 from gslb.errors import Complaint, ConfigError
 from gslb.model import Family, Service
@@ -151,8 +152,7 @@ class _Reader:
             at.miss("name the zone's master file, such as example.com.zone")
             return None
         if not self._is_served:
-            names = [service.name for service, _ in services]
-            return build(apex, (), names) if apex and not self._is_wrong() else None
+            return _bare(apex) if apex and not self._is_wrong() else None
         path = self._path.parent / spec.file
         self._files.add(path)
         if not apex:
@@ -186,6 +186,12 @@ def apex_in(written: str) -> bytes:
     if written == "@" or b"*" in name.labels(apex):
         raise ValueError(f"{shown(written)} is not the name of a zone")
     return apex
+
+
+def _bare(apex: bytes) -> Zone:
+    """Return a zone that nobody is answered from: nothing but a start of authority."""
+    soa = rrset(SOA, 0, (name.ROOT + name.ROOT + bytes(20),), apex)
+    return build(apex, ((apex, soa),), ())
 
 
 def _has_names(service: Service) -> bool:

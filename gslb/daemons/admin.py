@@ -16,14 +16,13 @@ from ipaddress import ip_network
 import dns.exception
 import dns.rdatatype
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST
 
 from gslb.config import addresses
 from gslb.config.nodes import closest
 from gslb.config.scalars import ScalarError
 from gslb.config.settings import Endpoint
 from gslb.daemons import guard
-from gslb.daemons.controller import Controller, TooManyWordsError, UnknownMemberError
+from gslb.daemons.controller import Controller
 from gslb.daemons.counters import Counters
 from gslb.daemons.events import LISTENERS_MAX, Event, Events
 from gslb.daemons.explainer import as_json, explain_any
@@ -36,8 +35,10 @@ from gslb.daemons.jsonhttp import (
     Server,
     json_response,
     long_json_response,
+    metrics_response,
 )
 from gslb.daemons.openapi import document
+from gslb.daemons.operators import TooManyWordsError, UnknownMemberError
 from gslb.daemons.page import Page, read_page
 from gslb.daemons.shapes import forced_shape, members_shape, ready_shape, status_shape
 from gslb.daemons.words import read_word
@@ -116,9 +117,7 @@ class Admin:
         return json_response(shape, 200 if shape["ready"] else 503)
 
     async def _metrics(self, _: Asked) -> web.Response:
-        headers = {"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"}
-        # In a thread: with thousands of members the text takes longer than a query may wait.
-        return web.Response(body=await asyncio.to_thread(self._counters.text), headers=headers)
+        return await metrics_response(self._counters)
 
     async def _openapi(self, _: Asked) -> web.Response:
         return json_response(document())

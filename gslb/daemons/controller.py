@@ -2,7 +2,7 @@
 
 It compiles on a clock, and at once when a verdict flips (`on_change`) or an operator speaks;
 readers see one pointer, replaced whole.  Nothing here waits for a socket or a disk: results come
-in by `on_result`, words by `force` and `release`, files by `adopt`.
+in by `on_result`, words by `force` and `release` (kept by `operators`), files by `adopt`.
 
 A fresh node trusts itself only after every member has had a first result, or a grace
 period is over.  Until then it answers with the verdicts it stored before it stopped, and
@@ -18,31 +18,22 @@ from gslb.config.settings import BrokenZone, Config
 from gslb.daemons.alarms import Alarms
 from gslb.daemons.counters import Counters
 from gslb.daemons.events import Events
+from gslb.daemons.operators import Operators
 from gslb.daemons.planner import World
 from gslb.daemons.reload import Reread
 from gslb.daemons.resting import resting, subjects_of
 from gslb.daemons.store import ForcedKey, State
-from gslb.errors import GslbError
-from gslb.health.belief import Belief, Forced, believe, forced_at
+from gslb.health.belief import Belief, Forced, believe
 from gslb.health.catch import Review, review
-Flip = object  # XXX
+from gslb.health.opinion import Flip, Opinion
 from gslb.health.probe import Result
 from gslb.health.verdict import Record, Verdict, believed_part
 from gslb.model import Member, Monitor, Service, Subject
-from gslb.routing.snapshot import Snapshot, compile_snapshot, members_of
+from gslb.routing.snapshot import Snapshot, compile_snapshot
 
 TICK_S = 1.0
-FORCED_MAX = 100_000
 
 _NOT_PROBED = Record(verdict=Verdict.UP)
-
-
-class UnknownMemberError(GslbError):
-    """Nobody of that address is a member, or not of that service."""
-
-
-class TooManyWordsError(GslbError):
-    """As many operators' words are in force as may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +60,6 @@ class Controller:
         self._counters = counters
         self._events = events
         self._records: Mapping[Subject, Record] = restored.records if restored else {}
-        self.forced: dict[ForcedKey, Forced] = dict(restored.forced) if restored else {}
         self._is_restored = restored is not None and bool(restored.records)
         self._started_s = clock()
         self._settled = False
@@ -78,6 +68,13 @@ class Controller:
         self._waives_hold = False
         self._touched: set[bytes] | None = None  # services to compile again; None is all
         self._resting = resting(world.plan)
+        self.operators = Operators(
+            clock,
+            events,
+            lambda: self._resting.by_address,
+            self._hear_of,
+            restored.forced if restored else {},
+        )
         self.dirty = False
         self.on_change: Callable[[], None] = self.tick
         self.serve: Callable[[Snapshot], None] = lambda _: None
@@ -136,16 +133,14 @@ class Controller:
             return _NOT_PROBED
         return self._records.get(member.subject, Record())
 
+    @property
+    def forced(self) -> dict[ForcedKey, Forced]:
+        """The operators' words that are kept, by whom they are about."""
+        return self.operators.forced
+
     def forced_of(self, service: Service, member: Member) -> Forced | None:
         """Return the word that holds for *member* in *service*, the closer one first."""
-        if not self.forced:
-            return None
-        now_s, address = self._clock(), str(member.address)
-        for key in ((address, service.text), (address, "")):
-            forced = self.forced.get(key)
-            if forced_at(forced, now_s) is not None:
-                return forced
-        return None
+        return self.operators.forced_of(service, member)
 
     def believed(self, service: Service, member: Member) -> Belief:
         """Return what is believed of *member* in *service* now."""
@@ -199,7 +194,7 @@ class Controller:
         now_s = self._clock()
         self._settle(now_s)
         stale = not self._settled and self._is_restored
-        self._drop_expired(now_s)
+        self.operators.drop_expired(now_s)
         self._hold_back(now_s)
         old = self.snapshot
         new = compile_snapshot(
@@ -279,58 +274,19 @@ class Controller:
         self._events.announce("reload_failed", error=error)
 
     def force(self, address: str, forced: Forced, service: str = "") -> None:
-        """Let an operator's word hold for a member, in all services or in one.
-
-        Raises UnknownMemberError or TooManyWordsError.
-        """
-        self._check_member(address, service)
-        said = [
-            k for k in self.forced if k == (address, service) or (k[0] == address and not service)
-        ]
-        if len(self.forced) - len(said) >= FORCED_MAX:
-            raise TooManyWordsError(f"{FORCED_MAX} words are in force")
-        for key in said:
-            del self.forced[key]
-        self.forced[address, service] = forced
-        self._events.announce(
-            "forced",
-            member=address,
-            service=service or None,
-            word=forced.word.value,
-            reason=forced.reason or None,
-            by=forced.by or None,
-            until_s=forced.until_s,
-        )
-        self._touch(self._resting.by_address.get(address, ()))
-        self.dirty = True
+        """Let an operator's word hold for a member at once; raises as `Operators.force` does."""
+        self.operators.force(address, forced, service)
         self.tick()
 
     def release(self, address: str, service: str = "") -> None:
         """Take an operator's word back, if there is one; raises UnknownMemberError."""
-        self._check_member(address, service)
-        if service and (whole := self.forced.pop((address, ""), None)) is not None:
-            for other in self._resting.by_address[address].values():
-                self.forced.setdefault((address, other), whole)
-        for key in [key for key in self.forced if key[0] == address and service in ("", key[1])]:
-            del self.forced[key]
-            self._events.announce("released", member=address, service=key[1] or None)
-        self._touch(self._resting.by_address.get(address, ()))
-        self.dirty = True
+        self.operators.release(address, service)
         self.tick()
 
-    def _check_member(self, address: str, service: str) -> None:
-        found = self._resting.by_address.get(address, {}).values()
-        if service in found or (not service and found):
-            return
-        where = f" of {service}" if service else ""
-        raise UnknownMemberError(f"{address} is no member{where}")
-
-    def _drop_expired(self, now_s: float) -> None:
-        for key in [k for k, word in self.forced.items() if forced_at(word, now_s) is None]:
-            del self.forced[key]
-            self._touch(self._resting.by_address.get(key[0], ()))
-            self.dirty = True
-            self._events.announce("expired", member=key[0], service=key[1] or None)
+    def _hear_of(self, address: str) -> None:
+        """Take up that another word holds for an address, or none any more."""
+        self._touch(self._resting.by_address.get(address, ()))
+        self.dirty = True
 
     def publish_held(self) -> bool:
         """Let what the safety catch holds go, at an operator's word; False if it holds nothing."""
@@ -382,5 +338,5 @@ def grace_s(config: Config) -> float:
     rounds: Iterable[float] = (
         monitor.interval_s + monitor.timeout_s for monitor in config.monitors.values()
     )
-    report_s = 0.0
+    report_s = config.report_interval_s if config.voters else 0.0
     return max(rounds, default=0.0) + report_s

@@ -49,7 +49,9 @@ class Counters(Collector):
         self.probes: Counter[tuple[str, str]] = Counter()
         self.limited: Counter[tuple[str, str]] = Counter()
         self.reports: Counter[tuple[str, str]] = Counter()
+        self.carried: Counter[tuple[str, str, str]] = Counter()
         self.events: Counter[str] = Counter()
+        self.carried: Counter[tuple[str, str, str]] = Counter()
         self.elsewhere: Callable[[], Counted] = Counted
         self.gauges: Gauges = lambda: iter(())
         self._registry = CollectorRegistry(auto_describe=False)
@@ -121,6 +123,13 @@ class Counters(Collector):
             ["kind", "action"],
             total.limited,
         )
+        yield _counter(
+            "gslb_carrier_sent",
+            "Tables sent to a peer, by box, and whether they were taken: "
+            "ok, refused, failed or too_large.",
+            ["peer", "box", "result"],
+            self.carried.copy(),
+        )
         for event, help_text in EVENTS.items():
             family = CounterMetricFamily(event, help_text)
             family.add_metric([], total.events[event])
@@ -156,7 +165,7 @@ def _counter(
     name: str,
     help_text: str,
     labels: list[str],
-    values: Counter[tuple[str, ...]] | Counter[tuple[str, str]],
+    values: Counter[tuple[str, ...]] | Counter[tuple[str, str]] | Counter[tuple[str, str, str]],
 ) -> CounterMetricFamily:
     family = CounterMetricFamily(name, help_text, labels=labels)
     for key, count in sorted(values.items()):

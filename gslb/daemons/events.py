@@ -20,6 +20,8 @@ WAITING_MAX = 1000
 
 _LOUD = {
     "alarm",
+    "carrier_lost",
+    "carrier_refused",
     "geo_held",
     "rate_limiting",
     "reload_failed",

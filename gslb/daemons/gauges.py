@@ -24,7 +24,7 @@ GAUGES = {
     "gslb_zones_broken": "Zones that cannot be served, or only in an older version.",
     "gslb_withdrawal_held_members": "Members that the safety catch keeps in.",
     "gslb_vantage_age_seconds": "Seconds since a vantage was heard.",
-    "gslb_vantage_counts": "1 for a vantage whose votes count; 0 if silent, cut off or never heard.",
+    "gslb_vantage_counts": "1 for a vantage whose votes count; 0 if silent or cut off.",
     "gslb_votes_frozen": "1 while too few vantages are heard, so that verdicts stay.",
 }
 
@@ -65,8 +65,12 @@ def gauges_of(controller: Controller, clock: Callable[[], float]) -> Gauges:
 
 def _of_vantages(opinion: Opinion, now_s: float) -> Iterator[Metric]:
     vantages = opinion.vantages(now_s=now_s)
-    ages = {(each.name,): each.age_s for each in vantages if each.age_s is not None}
-    counts = {(each.name,): float(each.state == "heard") for each in vantages}
+    ages: dict[tuple[str, ...], float] = {
+        (each.name,): each.age_s for each in vantages if each.age_s is not None
+    }
+    counts: dict[tuple[str, ...], float] = {
+        (each.name,): float(each.state == "heard") for each in vantages
+    }
     frozen = float(opinion.frozen_since_s is not None)
     labels = ("vantage",)
     yield gauge("gslb_vantage_age_seconds", GAUGES["gslb_vantage_age_seconds"], ages, labels)

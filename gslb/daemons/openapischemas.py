@@ -57,9 +57,7 @@ _MEMBER = _object(
     since=TIME_OR_NULL,
     forced=_or_null("Forced"),
     votes=_list(
-        _object(
-            vantage=TEXT, verdict=VERDICT, age_s=NUMBER, reason=TEXT, left_out=TEXT_OR_NULL
-        )
+        _object(vantage=TEXT, verdict=VERDICT, age_s=NUMBER, reason=TEXT, left_out=TEXT_OR_NULL)
     ),
     monitor=TEXT_OR_NULL,
     probe=TEXT_OR_NULL,

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from gslb.config.settings import Config
+from aiohttp import web
+
+from gslb.config.settings import Config, Endpoint
 from gslb.daemons import planner
 from gslb.daemons.aside import aside
 from gslb.daemons.carrier import REPORTS
@@ -21,6 +23,7 @@ from gslb.daemons.carriers import carrier_of
 from gslb.daemons.counters import Counters
 from gslb.daemons.events import Events
 from gslb.daemons.following import Following
+from gslb.daemons.jsonhttp import Asked, Limits, Route, Server, json_response, metrics_response
 from gslb.daemons.prober import Prober
 from gslb.daemons.reload import merge, needs_restart
 from gslb.daemons.resting import subjects_of
@@ -50,6 +53,8 @@ class Outpost:
         self.vantage = Vantage(name, config, self.prober, clock, self.events, self._send)
         self.vantage.watch(subjects_of(config.services(), config))
         self._stop = asyncio.Event()
+        self._server: Server | None = None
+        self.endpoint: Endpoint | None = None
 
     @classmethod
     def start(cls, path: Path, name: str, clock: Callable[[], float]) -> Outpost:
@@ -58,13 +63,30 @@ class Outpost:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, outpost.following.tell)
         return outpost
 
+    async def listen(self, endpoint: Endpoint) -> None:
+        """Serve what is counted, and that it lives, at *endpoint*; raises OSError."""
+        routes = (Route("GET", "/healthz", self._healthz), Route("GET", "/metrics", self._metrics))
+        self._server = Server(routes, Limits())
+        self.endpoint = await self._server.listen(endpoint)
+
+    async def _healthz(self, _: Asked) -> web.Response:
+        state = "cut off" if self.vantage.is_cut_off else "ok"
+        return json_response({"status": state, "members": len(self.prober.records)})
+
+    async def _metrics(self, _: Asked) -> web.Response:
+        return await metrics_response(self.counters)
+
     async def run(self) -> None:
         """Probe and report until `stop` is called; errors of ours leave in an ExceptionGroup."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         self.events.announce(
-            "started", vantage=self.name, members=len(self.prober.records), nodes=self._to()
+            "started",
+            vantage=self.name,
+            members=len(self.prober.records),
+            nodes=self._to(),
+            metrics=None if self.endpoint is None else str(self.endpoint),
         )
         try:
             async with asyncio.TaskGroup() as group:
@@ -81,6 +103,8 @@ class Outpost:
                 for task in tasks:
                     task.cancel()
         finally:
+            if self._server is not None:
+                await self._server.close()
             self.events.announce("stopped")
 
     def stop(self) -> None:

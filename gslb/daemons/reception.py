@@ -50,10 +50,11 @@ class Reception:
         now_s = self._clock()
         keys = {name: voter.key for name, voter in self._config.voters.items()}
         try:
-            heard = report.decode(octets, keys, now_s=now_s, last=self.opinion.report_of)
+            heard = report.decode(octets, keys, now_s=now_s, last=self.opinion.reports)
             flips = self.opinion.hear(heard, now_s=now_s)
         except ReportError as error:
-            name = error.sender if error.sender in self._config.voters else NOBODY
+            claimed = report.claimed(octets)
+            name = claimed if claimed in self._config.voters else NOBODY
             self._counters.reports[name, error.kind] += 1
             raise
         self._counters.reports[heard.vantage, "taken"] += 1

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from gslb import __version__
-from gslb.config.settings import Config, Endpoint
+from gslb.config.settings import Endpoint
 from gslb.daemons.controller import Controller
 from gslb.daemons.events import show_time
 from gslb.errors import Complaint

@@ -103,7 +103,7 @@ class Vantage:
         down = sum(record.verdict is Verdict.DOWN for record in records.values())
         was = self._cut_off.is_cut_off
         self._cut_off = cutoff.look(
-            self._cut_off, len(records), down, self._config.cut_off_at, now_s
+            self._cut_off, len(records), down, self._config.cut_off_at, now_s=now_s
         )
         if self._cut_off.is_cut_off != was:
             kind = "reconnected" if was else "cut_off"

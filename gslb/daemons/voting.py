@@ -50,7 +50,7 @@ class Voting:
             return
         self.reception = Reception(config, clock, counters, events, controller.on_flip)
         opinion = self.reception.opinion
-        opinion.restore(restored, now_s=clock())
+        opinion.restore(restored)
         if name is not None:
             self.vantage = Vantage(name, config, self.prober, clock, events, self._send)
         self.watch(config)

@@ -13,7 +13,6 @@ from enum import Enum
 
 from gslb.health.verdict import Record, Verdict
 
-
 PARTS = 1000  # what is given or taken gradually is counted in thousandths
 
 
