@@ -196,7 +196,7 @@ class NatsCarrier:
     async def _made(self, jetstream: JetStreamContext, box: str) -> KeyValue:
         """Return a bucket, made if there is none; one with other settings is used, and told of."""
         name = self._bucket(box)
-        kept = REPORTS == box
+        kept = box == REPORTS
         try:
             return await jetstream.key_value(name)
         except NotFoundError:
