@@ -261,7 +261,7 @@ class Node:
         state = store.State(
             self.controller.snapshot.generation + GENERATIONS_AHEAD,
             dict(self.controller.records),
-            dict(self.controller.forced),
+            dict(self.controller.operators.registers),
         )
         return self._keeper.writing(self.controller.at_start.state_dir, state)
 
