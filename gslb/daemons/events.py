@@ -22,6 +22,7 @@ _LOUD = {
     "alarm",
     "carrier_lost",
     "carrier_refused",
+    "discovery_failed",
     "geo_held",
     "rate_limiting",
     "reload_failed",
