@@ -179,6 +179,7 @@ class NatsCarrier:
                 good = False
                 self.link.lost(_shown(error))
             good = await self._put_all(client, jetstream) and good
+            _heed_cancel()
             if good:
                 await self._woken.wait()
             elif not closed.is_set():
