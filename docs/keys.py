@@ -22,9 +22,12 @@ _PLACEHOLDERS = {
     "continents": "CODE",
     "asns": "ASN",
     "json": "PATH",
+    "voters": "VANTAGE",
+    "nodes": "NODE",
 }
 _DURATION_STARTS = r"^[0-9]+(\.[0-9]+)?\s*(ms|"
 _PERCENT_ENDS = r"\s*%$"
+_WORDS_MAX = 12  # more than the continents are
 _REGIONS = "list of regions"
 
 
@@ -113,6 +116,8 @@ def _grouped(kind: str) -> str:
 def _kind_of(schema: Schema, definitions: Schema) -> str:
     if "$ref" in schema:
         return "map"
+    if len(schema.get("enum", ())) > _WORDS_MAX:
+        return "one of the [events](#events)"
     if "enum" in schema or "const" in schema:
         return " or ".join(_said(each) for each in schema.get("enum", [schema.get("const")]))
     if _is_region_list(schema):

@@ -14,6 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+# malformed: not of its shape; too_long; unknown_vantage: not listed; mac: forged, or another key;
+# clock: from the future; stale: from the past; number: not newer than what is held, a replay.
+REPORT_ERROR_KINDS = ("malformed", "too_long", "unknown_vantage", "mac", "clock", "stale", "number")
+
 
 class GslbError(Exception):
     """The root of what gslb raises on purpose."""
@@ -68,4 +72,12 @@ class WireError(GslbError):
 
 
 class ReportError(GslbError):
-    """A vantage's report is malformed, forged, replayed or too old; it is dropped whole."""
+    """A vantage's report is malformed, forged, replayed or too old; it is dropped whole.
+
+    `kind` says in one word of a closed set, `REPORT_ERROR_KINDS`, what was wrong, to be counted.
+    """
+
+    def __init__(self, problem: str, kind: str = "malformed") -> None:
+        assert kind in REPORT_ERROR_KINDS, f"{kind!r} is no kind"
+        super().__init__(problem)
+        self.kind = kind

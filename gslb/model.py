@@ -16,7 +16,7 @@ text only where they are shown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from fractions import Fraction
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -286,12 +286,25 @@ class Service:
 class Quorum:
     """How many vantages must agree that a member is down: a rule, and its number if it has one.
 
-    `rule` is ``majority``, ``any``, ``all``, ``count`` or ``percent``.
+    `rule` is ``majority``, ``any``, ``all``, ``count`` or ``percent``.  A vantage has a vote until
+    it has been silent for `expiry_s`.  While fewer than `min_vantages` have one, the last verdicts
+    stay; when that has lasted for `unknown_after_s` (None: never) they are unknown.
     """
 
     rule: str = "majority"
     number: int = 0
     expiry_s: float = 20.0
+    min_vantages: int = 1
+    unknown_after_s: float | None = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Voter:
+    """A vantage that may vote: where it stands, if that is said, and the key of its reports."""
+
+    name: str
+    region: str | None
+    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

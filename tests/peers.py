@@ -28,6 +28,7 @@ PACKAGES = {
     "kdig": "knot-dnsutils",
     "unbound": "unbound",
     "nsd": "nsd",
+    "nats-server": "nats-server",
 }
 PATIENCE_S = 60.0
 DNS_PORT = 53  # where referrals send a resolver; they cannot name another

@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gslb.config.settings import Endpoint
-from gslb.daemons.controller import FORCED_MAX
 from gslb.daemons.events import LISTENERS_MAX
 from gslb.daemons.jsonhttp import BATCH, Limits, RequestError, long_json_response
 from gslb.daemons.openapi import document
 from gslb.daemons.page import policy, read_page
 from gslb.daemons.words import BY_CHARS_MAX, FOR_MAX_S, REASON_CHARS_MAX, read_word
 from gslb.health.belief import Forced, Word
+from gslb.health.words import FORCED_MAX, Register
 from tests.admins import (
     MAIN,
     NOON_S,
@@ -319,8 +319,8 @@ async def test_a_word_is_taken_back_and_taking_back_nothing_is_fine(desk):
 async def test_words_are_limited_but_one_that_holds_can_be_said_again(desk):
     await desk.ask("PUT", FORCED, body=DRAIN)
     forced = desk.controller.forced
-    for number in range(FORCED_MAX - 2):
-        forced[f"host-{number}.example.net", ""] = Forced(Word.UP)
+    hosts = [f"host-{number}.example.net" for number in range(FORCED_MAX - 2)]
+    desk.controller.operators.hear({(host, ""): Register(1, "", Forced(Word.UP)) for host in hosts})
 
     at_the_limit = await desk.ask("PUT", FORCED + "?service=www.example.com", body=DRAIN)
     past_it = await desk.ask("PUT", FORCED + "?service=api.example.com", body=DRAIN)

@@ -20,7 +20,7 @@ S = '"00112233445566778899aabbccddeeff"'
 MAIN_CASES = [
     # text after the main file's head, key, a part of the problem, a part of the hint
     ("«lisen: {}", "lisen", "unknown key", "did you mean listen?"),
-    ("«zzz: 1", "zzz", "unknown key", "known keys: admin_token, cookies, engine, explain_to, geo,"),
+    ("«zzz: 1", "zzz", "unknown key", "known keys: admin_token, carrier, cookies, engine,"),
     ("node: «5", "node", "5 is not text", 'in quotes: "5"'),
     ("state_dir: «[a]", "state_dir", "a list is not text", "write a text"),
     ("listen: «[a]", "listen", "a list is not a map", "key: value"),
@@ -45,7 +45,7 @@ MAIN_CASES = [
     ("admin_token: {file: «gslb.yaml}", "admin_token.file", "not a token", "ASCII"),
     ("admin_token: {env: «NONE}", "admin_token.env", "no environment variable", "set it"),
     ("admin_token: «a b", "admin_token", "spaces", "printable ASCII"),
-    ("admin_token: «5", "admin_token", "not a token", "in quotes"),
+    ("admin_token: «5", "admin_token", "not text", "in quotes"),
     ("engine: «fast", "engine", "'fast' is not", "auto"),
     ("threads: «0", "threads", "0", "1"),
     ("threads: «33", "threads", "33 threads for each of 2 addresses are 66", "write 32 or less"),

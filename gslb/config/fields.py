@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
-from gslb.config import addresses, scalars
+from gslb.config import addresses, scalars, urls
+from gslb.config.eventkinds import EVENT_KINDS
 from gslb.config.nodes import shown
 from gslb.config.scalars import ScalarError
 from gslb.config.settings import Endpoint
@@ -27,6 +28,10 @@ STEPS_MAX = 32
 LIST_KEYS_MAX = 100_000
 ITEMS_MAX = 1_000
 THREADS_MAX = 64
+VOTERS_MAX = 100
+NODES_MAX = 100
+WEBHOOKS_MAX = 20
+REPLICAS_MAX = 5
 COUNT_MAX = 100
 PER_SECOND_MAX = 100_000
 BURST_MAX = 1_000_000
@@ -146,6 +151,14 @@ Host = Annotated[str, *reader(addresses.host_or_address, "string")]
 UrlPath = Annotated[str, *reader(scalars.url_path, "string", pattern="^/")]
 Regex = Annotated[str, *reader(scalars.regex, "string", maxLength=scalars.REGEX_CHARS_MAX)]
 Token = Annotated[str, *reader(scalars.token, "string", minLength=1)]
+SecretText = Annotated[str, *reader(scalars.secret_text, "string", minLength=1)]
+NodeUrl = Annotated[str, *reader(urls.node, "string", pattern="^https?://")]
+NatsUrl = Annotated[str, *reader(urls.nats, "string", pattern="^(nats|tls)://")]
+HookUrl = Annotated[str, *reader(urls.hook, "string", pattern="^https?://")]
+Bucket = Annotated[str, *reader(scalars.bucket, "string", pattern="^[A-Za-z0-9_-]+$")]
+EventKind = Annotated[
+    str, PlainValidator(scalars.event_kind), WithJsonSchema({"enum": list(EVENT_KINDS)})
+]
 Secret = Annotated[bytes, *reader(scalars.secret, "string", pattern="^[0-9A-Fa-f]{32}$")]
 Statuses = Annotated[
     tuple[int, int],
@@ -161,6 +174,13 @@ QuorumRule = Annotated[
     tuple[str, int],
     PlainValidator(scalars.quorum),
     WithJsonSchema({"type": ["string", "integer"], "pattern": "^(majority|any|all|[0-9]+ *%)$"}),
+]
+ProbesPerMember = Annotated[
+    int | None,
+    PlainValidator(scalars.probes_per_member),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 1000}, {"const": "all"}]}
+    ),
 ]
 Answers = Annotated[
     int,

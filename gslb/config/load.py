@@ -7,20 +7,19 @@ others are served.
 Paths are relative to the file that they stand in.  Told to operators they stay as they were
 written, or from the working directory inside it; in the `Config` they are absolute.
 Those to be watched go through the links that they were written through, since a link that is
-swapped changes what is behind it; the digest is of what is there, however it was reached.
+swapped changes what is behind it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gslb.config import zonefile
+from gslb.config.carriers import HAS_NATS
+from gslb.config.digest import digest
 from gslb.config.mainfile import Main, MainReader
-from gslb.config.named import ZoneFiles, as_watched, beside, without_links
+from gslb.config.named import ZoneFiles, as_watched, beside
 from gslb.config.nodes import At, Sheet
 from gslb.config.settings import BrokenZone, Config, ServedZone
 from gslb.config.yamlfile import UnreadableError, parse, read_bytes
@@ -29,8 +28,19 @@ from gslb.dns import name
 from gslb.errors import Complaint, ConfigError
 
 
-def load(path: Path, *, hostname: str, environ: Mapping[str, str]) -> Config:
+def load(
+    path: Path,
+    *,
+    hostname: str,
+    environ: Mapping[str, str],
+    vantage: str | None = None,
+    has_nats: bool = HAS_NATS,
+) -> Config:
     """Return what the main file *path* and all files that it names say.
+
+    *vantage* names the voter that it is read for, if that is a process of its own: its host
+    needs the key of this voter, and neither the other keys, nor databases, static records or
+    measurements.  *has_nats* says whether nats-py is installed.
 
     Raises ConfigError, with the complaints about all files, if the main file cannot be used.
     """
@@ -42,14 +52,19 @@ def load(path: Path, *, hostname: str, environ: Mapping[str, str]) -> Config:
             sheet.wrong(1, 1, error.problem, error.hint)
         raise ConfigError(sheet.complaints) from None
     folder = path.parent
-    reader = MainReader(top, lambda written: beside(folder, written), environ)
+    reader = MainReader(
+        top, lambda written: beside(folder, written), environ, hostname, vantage, has_nats
+    )
     main = reader.read()
     if main is None:
         raise ConfigError(sheet.complaints)
     named = ZoneFiles(folder)
     for index, written in enumerate(main.spec.zones):
         named.add(written, top / "zones" / index)
-    zones = [zonefile.read(zone_path, at, main.known) for zone_path, at in named.zones]
+    zones = [
+        zonefile.read(zone_path, at, main.known, is_served=vantage is None)
+        for zone_path, at in named.zones
+    ]
     files = {path, *reader.files, *(file for zone in zones for file in zone.files)}
     served, broken = _sorted_out(zones)
     if sheet.complaints:
@@ -59,13 +74,12 @@ def load(path: Path, *, hostname: str, environ: Mapping[str, str]) -> Config:
         )
     if not broken:
         _warn_of_unused(main, top, served)
-    return _config(path, main, hostname, served, broken, sheet, zones, files, named.folders)
+    return _config(path, main, served, broken, sheet, zones, files, named.folders)
 
 
 def _config(
     path: Path,
     main: Main,
-    hostname: str,
     served: tuple[ServedZone, ...],
     broken: tuple[BrokenZone, ...],
     sheet: Sheet,
@@ -78,29 +92,36 @@ def _config(
     warnings = {*sheet.warnings, *(note for zone in zones for note in zone.warnings)}
     return Config(
         file=path.absolute(),
-        node=spec.node or hostname,
+        node=main.node,
         state_dir=beside(path.parent, spec.state_dir).absolute(),
         listen_dns=tuple(spec.listen.dns),
         listen_admin=spec.listen.admin,
         zones=served,
         broken=broken,
-        geo_database=main.geo_database,
-        asn_database=main.asn_database,
+        geo_database=main.own.geo_database,
+        asn_database=main.own.asn_database,
         engine=spec.engine,
         threads=spec.threads,
         geo_max_moved=spec.geo.max_moved,
         regions=main.known.regions,
         monitors=main.known.monitors,
         explain_to=tuple(spec.explain_to),
-        admin_token=main.admin_token,
+        admin_token=main.own.admin_token,
         quorum=main.quorum,
+        vantage=main.vantage,
+        voters=main.voters,
+        report_interval_s=spec.vantages.report_interval,
+        probes_per_member=spec.vantages.probes_per_member,
+        cut_off_at=spec.vantages.cut_off_at,
+        carrier=main.carrier,
+        webhooks=main.webhooks,
         max_withdrawal=main.max_withdrawal,
-        cookies=main.cookies,
-        rate_limit=main.rate_limit,
+        cookies=main.own.cookies,
+        rate_limit=main.own.rate_limit,
         warnings=tuple(sorted(warnings)),
         files=frozenset(map(as_watched, files)),
         folders=frozenset(map(as_watched, folders)),
-        hash=_digest(set(map(without_links, files)), without_links(path).parent),
+        hash=digest(main, zones),
     )
 
 
@@ -152,25 +173,3 @@ def _warn_of_unused(main: Main, top: At, served: Iterable[ServedZone]) -> None:
     for unused in main.spec.regions.keys() - {pool.region for pool in pools}:
         hint = "give a service a pool there, or remove it"
         (top / "regions" / unused).warn("no service has a pool in this region", hint, on_key=True)
-
-
-def _digest(files: Iterable[Path], folder: Path) -> str:
-    """Return a digest of the files' contents, each with its path from *folder*.
-
-    Two nodes with the same files beside their main files have the same digest.
-    """
-    whole = hashlib.sha256()
-    for path in sorted(files):
-        where = os.path.relpath(path, folder).encode("utf-8", "surrogateescape")
-        whole.update(len(where).to_bytes(4, "big") + where + _digest_of(path))
-    return whole.hexdigest()
-
-
-def _digest_of(path: Path) -> bytes:
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return b""
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError:
-        return b""

@@ -6,22 +6,32 @@ zones too, can be checked in the same run.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 
-from gslb.config import mmdb, protection, scalars
+from gslb.config import certificates, mmdb, protection, scalars
+from gslb.config.carriers import HAS_NATS, CarrierReader
 from gslb.config.fields import THREADS_MAX
 from gslb.config.known import Known
 from gslb.config.mainkeys import MainFile, MonitorSpec, ProxySpec, RegionSpec
-from gslb.config.nodes import At, shown
+from gslb.config.nodes import At
 from gslb.config.reading import read_model
-from gslb.config.scalars import ScalarError
-from gslb.config.settings import Cookies
-from gslb.config.yamlfile import UnreadableError, read_bytes
-from gslb.model import Expect, Member, Monitor, Quorum, RateLimit, Region, SafetyCatch, Subject
+from gslb.config.secrets import SecretReader
+from gslb.config.settings import Carrier, Cookies, Webhook
+from gslb.config.votes import VoteReader, withdrawal
+from gslb.model import (
+    Expect,
+    Member,
+    Monitor,
+    Quorum,
+    RateLimit,
+    Region,
+    SafetyCatch,
+    Subject,
+    Voter,
+)
 from gslb.nativecode import IS_BUILT, RUST_MIN, WHY_NOT
 
 PORTS = {"http": 80, "https": 443}
@@ -32,11 +42,18 @@ HTTP_KEYS = ("path", "host", "expect", "verify", "ca")
 
 @dataclass(slots=True)
 class MainReader:
-    """Reads one main file; `beside` turns a path written there into one from here."""
+    """Reads one main file; `beside` turns a path written there into one from here.
+
+    `vantage` is the voter that it is read for where that is a process of its own, which needs
+    less than a node.  `has_nats` says whether nats-py is installed.
+    """
 
     top: At
     beside: Callable[[str], Path]
     environ: Mapping[str, str]
+    hostname: str
+    vantage: str | None = None
+    has_nats: bool = HAS_NATS
     files: set[Path] = field(default_factory=set)
 
     def read(self) -> Main | None:
@@ -66,24 +83,37 @@ class MainReader:
             for name, region in spec.regions.items()
             if not (self.top / "regions" / name / "location").spoiled
         }
-        self._check_listen(spec)
-        self._check_engine(spec)
-        if self.top.has("vantages"):
-            problem = "only this node's own prober votes yet, so a quorum has nothing to count"
-            (self.top / "vantages").warn(problem, "leave it out", on_key=True)
-        geo = self.top / "geo"
+        known = replace(known, regions=regions)
+        read = SecretReader(self._named, self.environ)
+        votes = VoteReader(self.top, known, read, self.vantage)
+        carried = CarrierReader(
+            self.top, read, self._named, self.has_nats, self.vantage is not None
+        )
+        votes.check_carried(spec)
         return Main(
             spec=spec,
-            known=replace(known, regions=regions),
+            known=known,
+            node=spec.node or self.hostname,
+            own=self._own(spec, read),
+            quorum=votes.quorum(spec.vantages),
+            vantage=self.vantage or spec.vantage,
+            voters=votes.voters(spec),
+            carrier=carried.carrier(spec, self.hostname),
+            webhooks=carried.webhooks(spec.webhooks),
+            max_withdrawal=withdrawal(spec, self.top),
+        )
+
+    def _own(self, spec: MainFile, read: SecretReader) -> Own:
+        """Return what only nodes need, and a vantage's host may lack."""
+        if self.vantage is not None:
+            return Own()
+        self._check_listen(spec)
+        self._check_engine(spec)
+        geo = self.top / "geo"
+        return Own(
             geo_database=self._mmdb(spec.geo.database, mmdb.PLACES, geo / "database"),
             asn_database=self._mmdb(spec.geo.asn_database, mmdb.ASNS, geo / "asn_database"),
-            admin_token=self._token(spec),
-            quorum=Quorum(*spec.vantages.quorum, spec.vantages.expiry),
-            max_withdrawal=(
-                SafetyCatch(spec.max_withdrawal.share, spec.max_withdrawal.for_)
-                if spec.max_withdrawal
-                else None
-            ),
+            admin_token=read.read(spec.admin_token, self.top / "admin_token", scalars.token),
             cookies=protection.cookies(spec.cookies, self.top / "cookies", self._named),
             rate_limit=protection.rate_limit(spec.rate_limit, self.top / "rate_limit"),
         )
@@ -117,21 +147,8 @@ class MainReader:
             recheck_s=spec.recheck,
             expect=Expect(tuple(spec.expect.status), spec.expect.body, tuple(json.items())),
             verify=spec.verify,
-            ca_file=self._ca_file(spec.ca, at / "ca"),
+            ca_file=certificates.authorities(spec.ca, at / "ca", self._named),
         )
-
-    def _ca_file(self, written: str | None, at: At) -> str | None:
-        if written is None:
-            return None
-        path = self._named(written)
-        try:
-            read_bytes(path)
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
-        except UnreadableError as error:
-            at.wrong(f"{path} {error.problem}", error.hint)
-        except (ssl.SSLError, OSError, ValueError):
-            at.wrong(f"{path} holds no certificates", "name a file of certificates in PEM")
-        return str(path.absolute())
 
     def _region(
         self, name: str, spec: RegionSpec, known: Known, at: At, monitors: dict[str, Monitor]
@@ -177,33 +194,6 @@ class MainReader:
             at = self.top / "threads" if self.top.has("threads") else self.top / "listen" / "dns"
             at.wrong(problem, hint)
 
-    def _token(self, spec: MainFile) -> str | None:
-        token, at = spec.admin_token, self.top / "admin_token"
-        if token is None or token.text is not None:
-            return token.text if token else None
-        if token.env is not None:
-            at, found, source = at / "env", self.environ.get(token.env), token.env
-            if found is None:
-                hint = "set it before gslb starts, or write {file: PATH}"
-                at.wrong(f"there is no environment variable {shown(token.env)}", hint)
-                return None
-        elif token.file is not None:
-            at, path = at / "file", self._named(token.file)
-            source = str(path)
-            try:
-                found = read_bytes(path).decode("utf-8-sig", "replace").strip()
-            except UnreadableError as error:
-                at.wrong(f"{path} {error.problem}", error.hint)
-                return None
-        else:
-            at.wrong("names no token", "write either {file: PATH} or {env: NAME}")
-            return None
-        try:
-            return scalars.token(found)
-        except ScalarError as error:
-            at.wrong(f"what {source} holds {error.problem}", error.hint)
-            return None
-
     def _mmdb(self, written: str | None, wanted: str, at: At) -> Path | None:
         if written is None:
             return None
@@ -231,13 +221,25 @@ class Main:
 
     spec: MainFile
     known: Known
-    geo_database: Path | None
-    asn_database: Path | None
-    admin_token: str | None
+    node: str
+    own: Own
     quorum: Quorum
+    vantage: str | None
+    voters: Mapping[str, Voter]
+    carrier: Carrier | None
+    webhooks: tuple[Webhook, ...]
     max_withdrawal: SafetyCatch | None
-    cookies: Cookies
-    rate_limit: RateLimit | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """What nodes alone need: databases, and what protects them."""
+
+    geo_database: Path | None = None
+    asn_database: Path | None = None
+    admin_token: str | None = field(default=None, repr=False)
+    cookies: Cookies = field(default_factory=Cookies)
+    rate_limit: RateLimit | None = None
 
 
 def _proxy(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, ConfigDict, model_validator
+from pydantic import BeforeValidator, ConfigDict
 
 from gslb.config import addresses
 from gslb.config.fields import (
@@ -27,6 +27,7 @@ from gslb.config.fields import (
     TABLE_MIN,
     TIMEOUT_MAX_S,
     TIMEOUT_MIN_S,
+    WEBHOOKS_MAX,
     ZONES_MAX,
     Boolean,
     Count,
@@ -40,14 +41,12 @@ from gslb.config.fields import (
     Location,
     Port,
     Prefix,
-    QuorumRule,
     Regex,
     Secret,
     Share,
     Statuses,
     Text,
     Threads,
-    Token,
     UrlPath,
     field,
     map_or_nothing,
@@ -58,6 +57,7 @@ from gslb.config.fields import (
     words,
 )
 from gslb.config.scalars import DAY_S, ScalarError
+from gslb.config.votekeys import AnySecret, CarrierSpec, VantagesSpec, WebhookSpec
 from gslb.dns.cookie import SECRETS_MAX
 
 
@@ -100,15 +100,27 @@ class MainFile(Keys):
         "Clients that may ask for explanations over DNS.",
         most=ITEMS_MAX,
     )
-    admin_token: Annotated[
-        TokenSpec | None,
-        BeforeValidator(_token, json_schema_input_type=str | TokenSpec | None),
-    ] = field(None, "Token that changes need once `admin` is not on loopback.")
+    admin_token: AnySecret | None = field(
+        None, "Token that changes need once `admin` is not on loopback."
+    )
+    vantage: Label | None = field(
+        None,
+        "The voter that this node's own prober is. null: with voters listed, this node does not "
+        "probe.",
+    )
     vantages: Annotated[
         VantagesSpec, BeforeValidator(map_or_nothing, json_schema_input_type=VantagesSpec | None)
     ] = field({}, "Who may vote on verdicts; absent: the node's own prober alone.")
+    carrier: CarrierSpec | None = field(
+        None, "How reports and operators' words travel between nodes; absent: they do not."
+    )
+    webhooks: list[WebhookSpec] = field(
+        [], "Where events are posted to, over HTTP.", most=WEBHOOKS_MAX
+    )
     max_withdrawal: SafetySpec | None = field(
-        None, "Hold back a change that would withdraw more than this at once."
+        None,
+        "Hold back a change that would withdraw more than this at once; absent: with several "
+        "voters {share: 50%, for: 60s}; null: never.",
     )
     cookies: Annotated[
         CookiesSpec, BeforeValidator(map_or_nothing, json_schema_input_type=CookiesSpec | None)
@@ -197,36 +209,6 @@ class MonitorSpec(Keys):
     expect: ExpectSpec = field({}, "What a good response looks like.")
     verify: Boolean = field(True, "https: check certificate and name.")
     ca: FilePath | None = field(None, "https: PEM file of authorities to trust instead.")
-
-
-def _token(value: object) -> object:
-    return {"text": value} if not isinstance(value, dict | None) else value
-
-
-class TokenSpec(Keys):
-    """Where the token is."""
-
-    text: Token | None = field(None, "The token itself.")
-    file: FilePath | None = field(None, "File that holds the token.")
-    env: Text | None = field(None, "Environment variable that holds the token.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_source(cls, value: object) -> object:
-        if isinstance(value, dict) and len(value) != 1:
-            raise ScalarError("names no single source", "write either {file: PATH} or {env: NAME}")
-        return value
-
-
-class VantagesSpec(Keys):
-    """Who may vote on verdicts."""
-
-    quorum: QuorumRule = field(
-        "majority", "majority, any, all, a number, or a percentage such as 18%."
-    )
-    expiry: Annotated[float, *span(1, DAY_S)] = field(
-        "20s", "Silence after which a vantage has no vote."
-    )
 
 
 class SafetySpec(Keys):

@@ -149,10 +149,11 @@ def _schemas_at(schema: Mapping[str, Any], steps: Sequence[Key]) -> list[Mapping
 
 def _unfold(part: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return *part*, or what it refers to, or all of its alternatives."""
+    described = {"description": part["description"]} if "description" in part else {}
     if "$ref" in part:
         target = schema["$defs"][part["$ref"].rpartition("/")[2]]
-        described = {"description": part["description"]} if "description" in part else {}
         return [{**target, **described}]
     if "anyOf" in part:
-        return [found for choice in part["anyOf"] for found in _unfold(choice, schema)]
+        inner = (found for choice in part["anyOf"] for found in _unfold(choice, schema))
+        return [{**found, **described} for found in inner]
     return [part]

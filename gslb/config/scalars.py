@@ -13,6 +13,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from string import hexdigits
 
+from gslb.config.eventkinds import EVENT_KINDS
 from gslb.config.nodes import closest, shown
 
 DAY_S = 86_400
@@ -35,6 +36,7 @@ _UNITS_S: dict[str, int | Fraction] = {
 _DURATION = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*(ms|s|m|h|d|)", re.ASCII)
 _PERCENT = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,15})?)\s*%", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+_BUCKET = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _STATUSES = re.compile(r"([0-9]{3})\s*-\s*([0-9]{3})", re.ASCII)
 _CODE = re.compile(r"[A-Z]{2}", re.ASCII)
 _ASN = re.compile(r"(?:AS)?([0-9]{1,10})", re.ASCII | re.IGNORECASE)
@@ -195,8 +197,36 @@ def answers(value: object) -> int:
         raise ScalarError(wrong.problem, "write a number from 1 to 64, or all") from None
 
 
+def probes_per_member(value: object) -> int | None:
+    """Return by how many vantages a member is probed, None for all of them."""
+    if value == "all":
+        return None
+    try:
+        return whole(1, 1000)(value)
+    except ScalarError as wrong:
+        raise ScalarError(wrong.problem, "write a number from 1 to 1000, or all") from None
+
+
+def event_kind(value: object) -> str:
+    """Return one of the kinds of events."""
+    found = text(value)
+    if found not in EVENT_KINDS:
+        hint = closest(found, EVENT_KINDS, what="kind")
+        raise ScalarError(f"there is no event {shown(value)}", hint)
+    return found
+
+
+def bucket(value: object) -> str:
+    """Return the name of a bucket, which becomes part of subjects."""
+    found = text(value)
+    if not _BUCKET.fullmatch(found) or len(found) > NAME_CHARS_MAX:
+        hint = f"write up to {NAME_CHARS_MAX} letters, digits, hyphens and underscores"
+        raise ScalarError(f"{shown(value)} is not the name of a bucket", hint)
+    return found
+
+
 def label(value: object) -> str:
-    """Return the name of a region or monitor."""
+    """Return the name of a region, monitor, vantage or node."""
     found = text(value)
     if not _NAME.fullmatch(found) or len(found) > NAME_CHARS_MAX:
         hint = f"write up to {NAME_CHARS_MAX} letters, digits, dots, hyphens and underscores"
@@ -292,6 +322,16 @@ def token(value: object) -> str:
     if not value or " " in value or len(value) > TEXT_CHARS_MAX:
         hint = f"write 1 to {TEXT_CHARS_MAX} printable ASCII characters without spaces"
         raise ScalarError("is empty, too long, or holds spaces", hint)
+    return value
+
+
+def secret_text(value: object) -> str:
+    """Return a text that is kept secret, whatever its letters; never shows it."""
+    if not isinstance(value, str):
+        raise ScalarError("is not text", "write it in quotes")
+    if not value or not value.isprintable() or len(value) > TEXT_CHARS_MAX:
+        hint = f"write 1 to {TEXT_CHARS_MAX} characters"
+        raise ScalarError("is empty, too long, or holds control characters", hint)
     return value
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gslb.dns.zone import Zone
 from gslb.errors import Complaint
-from gslb.model import Monitor, Network, Quorum, RateLimit, Region, SafetyCatch, Service
+from gslb.model import Monitor, Network, Quorum, RateLimit, Region, SafetyCatch, Service, Voter
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,56 @@ class Cookies:
     secrets: tuple[bytes, ...] | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Nats:
+    """How a NATS server is reached, and where in it things lie.
+
+    `servers` are URLs with ports.  `credentials` is a file as `nsc` makes it, `ca_file` one of
+    authorities in PEM.  `bucket` is what the names of the buckets start with.
+    """
+
+    servers: tuple[str, ...]
+    credentials: Path | None = None
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
+    bucket: str = "gslb"
+    replicas: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """How reports and operators' words travel: between `nodes` over HTTP, or by `nats`.
+
+    `key` authenticates nodes to each other; it is empty on a vantage's host that has none.
+    `nodes` are URLs by the node's name, this node's own among them; empty with `nats`.
+    """
+
+    key: bytes = field(repr=False)
+    nodes: Mapping[str, str] = field(default_factory=dict)
+    ca_file: str | None = None
+    nats: Nats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where events are posted to: all kinds where `events` is None; `key` signs them."""
+
+    url: str
+    events: frozenset[str] | None = None
+    key: bytes | None = field(default=None, repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Everything the configuration files say.
 
     `files` are all files that were read or named, and `folders` the folders of globs:
-    a change to any of them may change this value.  `hash` is a hexadecimal digest of the contents.
+    a change to any of them may change this value.  `hash` is a hexadecimal digest of what all
+    nodes must have alike.  `vantage` is the voter that this node's own prober is, or that a process
+    of its own is; with `voters` and without it nothing is probed here.  On a vantage's host what
+    it does not need is left out: the keys of other voters, databases, static records.
     `engine` is ``auto``, ``native`` or ``python``; `threads` is None for one for each core.
     """
 
@@ -82,6 +126,13 @@ class Config:
     explain_to: tuple[Network, ...]
     admin_token: str | None
     quorum: Quorum
+    vantage: str | None = None
+    voters: Mapping[str, Voter] = field(default_factory=dict)
+    report_interval_s: float = 5.0
+    probes_per_member: int | None = None
+    cut_off_at: Fraction | None = Fraction(1, 2)
+    carrier: Carrier | None = None
+    webhooks: tuple[Webhook, ...] = ()
     max_withdrawal: SafetyCatch | None
     cookies: Cookies = Cookies()
     rate_limit: RateLimit | None = None

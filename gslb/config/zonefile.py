@@ -22,6 +22,7 @@ from gslb.config.settings import BrokenZone, ServedZone
 from gslb.config.yamlfile import UnreadableError, parse, read_bytes
 from gslb.config.zonekeys import ZoneFile
 from gslb.dns import name
+from gslb.dns.records import SOA, rrset
 from gslb.dns.zone import Zone, build
 from gslb.errors import Complaint, ConfigError
 from gslb.model import Family, Service
@@ -63,8 +64,11 @@ class ReadZone:
         return BrokenZone(self.text, self.apex, self.path.absolute(), complaints)
 
 
-def read(path: Path, named_at: At, known: Known) -> ReadZone:
-    """Return what the zone's file *path* comes to, which the main file names at *named_at*."""
+def read(path: Path, named_at: At, known: Known, *, is_served: bool = True) -> ReadZone:
+    """Return what the zone's file *path* comes to, which the main file names at *named_at*.
+
+    Where it is not served but only probed, its static records and measurements are not read.
+    """
     sheet = Sheet(str(path))
     try:
         raw = read_bytes(path)
@@ -76,17 +80,18 @@ def read(path: Path, named_at: At, known: Known) -> ReadZone:
         top = parse(raw, sheet)
     except UnreadableError:
         return _unreadable(path, raw, named_at, sheet)
-    return _Reader(path, top, known).read()
+    return _Reader(path, top, known, is_served).read()
 
 
 class _Reader:
     """Reads one zone's file whose YAML is good."""
 
-    def __init__(self, path: Path, top: At, known: Known) -> None:
+    def __init__(self, path: Path, top: At, known: Known, is_served: bool) -> None:
         self._path = path
         self._top = top
         self._known = known
-        self._measurements = Measurements(path.parent)
+        self._is_served = is_served
+        self._measurements = Measurements(path.parent, is_needed=is_served)
         self._files = {path}
         self._warnings: list[Complaint] = []
 
@@ -147,6 +152,8 @@ class _Reader:
         if spec.file is None:
             at.miss("name the zone's master file, such as example.com.zone")
             return None
+        if not self._is_served:
+            return _bare(apex) if apex and not self._is_wrong() else None
         path = self._path.parent / spec.file
         self._files.add(path)
         if not apex:
@@ -180,6 +187,12 @@ def apex_in(written: str) -> bytes:
     if written == "@" or b"*" in name.labels(apex):
         raise ValueError(f"{shown(written)} is not the name of a zone")
     return apex
+
+
+def _bare(apex: bytes) -> Zone:
+    """Return a zone that nobody is answered from: nothing but a start of authority."""
+    soa = rrset(SOA, 0, (name.ROOT + name.ROOT + bytes(20),), apex)
+    return build(apex, ((apex, soa),), ())
 
 
 def _has_names(service: Service) -> bool:

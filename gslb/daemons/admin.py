@@ -16,18 +16,18 @@ from ipaddress import ip_network
 import dns.exception
 import dns.rdatatype
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST
 
 from gslb.config import addresses
 from gslb.config.nodes import closest
 from gslb.config.scalars import ScalarError
 from gslb.config.settings import Endpoint
 from gslb.daemons import guard
-from gslb.daemons.controller import Controller, TooManyWordsError, UnknownMemberError
+from gslb.daemons.controller import Controller
 from gslb.daemons.counters import Counters
 from gslb.daemons.discovery import Discovery
 from gslb.daemons.events import LISTENERS_MAX, Event, Events
 from gslb.daemons.explainer import as_json, explain_any
+from gslb.daemons.intake import Intake
 from gslb.daemons.jsonhttp import (
     Asked,
     Limits,
@@ -36,8 +36,10 @@ from gslb.daemons.jsonhttp import (
     Server,
     json_response,
     long_json_response,
+    metrics_response,
 )
 from gslb.daemons.openapi import document
+from gslb.daemons.operators import TooManyWordsError, UnknownMemberError
 from gslb.daemons.page import Page, read_page
 from gslb.daemons.registering import Registering
 from gslb.daemons.shapes import forced_shape, members_shape, ready_shape, status_shape
@@ -64,6 +66,7 @@ class Admin:
         *,
         heartbeat_s: float = HEARTBEAT_S,
         limits: Limits | None = None,
+        intake: Intake | None = None,
         discovery: Discovery | None = None,
     ) -> None:
         self._controller = controller
@@ -71,6 +74,7 @@ class Admin:
         self._events = events
         self._clock = clock
         self._heartbeat_s = heartbeat_s
+        self._intake = intake or Intake()
         self._started_s = clock()
         self._closing = asyncio.Event()
         self._page: Page = read_page()
@@ -90,7 +94,7 @@ class Admin:
             Route("DELETE", FORCED_PATH, self._release),
             Route("GET", "/v1/explain", self._explain),
             Route("POST", "/v1/publish", self._publish),
-            Route("POST", "/v1/reports", self._reports),
+            *self._intake.routes(),
             Route("GET", "/v1/events", self._stream, streams=True),
             *(() if discovery is None else Registering(discovery, self._check).routes()),
         )
@@ -117,9 +121,7 @@ class Admin:
         return json_response(shape, 200 if shape["ready"] else 503)
 
     async def _metrics(self, _: Asked) -> web.Response:
-        headers = {"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"}
-        # In a thread: with thousands of members the text takes longer than a query may wait.
-        return web.Response(body=await asyncio.to_thread(self._counters.text), headers=headers)
+        return await metrics_response(self._counters)
 
     async def _openapi(self, _: Asked) -> web.Response:
         return json_response(document())
@@ -215,10 +217,6 @@ class Admin:
             hint = "`held` of /v1/status says when the safety catch holds something"
             raise RequestError(409, "nothing is held back", hint)
         return web.Response(status=204)
-
-    async def _reports(self, _: Asked) -> web.Response:
-        hint = "its own prober is its only vantage"
-        raise RequestError(403, "this node takes no reports: it has no vantages configured", hint)
 
 
 async def _next(queue: asyncio.Queue[Event], closing: asyncio.Event, wait_s: float) -> Event | None:

@@ -2,7 +2,7 @@
 
 It compiles on a clock, and at once when a verdict flips (`on_change`) or an operator speaks;
 readers see one pointer, replaced whole.  Nothing here waits for a socket or a disk: results come
-in by `on_result`, words by `force` and `release`, files by `adopt`.
+in by `on_result`, words by `force` and `release` (kept by `operators`), files by `adopt`.
 
 A fresh node trusts itself only after every member has had a first result, or a grace
 period is over.  Until then it answers with the verdicts it stored before it stopped, and
@@ -18,32 +18,25 @@ from gslb.config.settings import BrokenZone, Config
 from gslb.daemons.alarms import Alarms
 from gslb.daemons.counters import Counters
 from gslb.daemons.events import Events
+from gslb.daemons.operators import Operators
 from gslb.daemons.planner import World
 from gslb.daemons.reload import Reread
-from gslb.daemons.resting import resting
-from gslb.daemons.store import ForcedKey, State
+from gslb.daemons.resting import resting, subjects_of
+from gslb.daemons.store import State
 from gslb.dns import name
-from gslb.errors import GslbError
-from gslb.health.belief import Belief, Forced, believe, forced_at
+from gslb.health.belief import Belief, Forced, believe
 from gslb.health.catch import Review, review
+from gslb.health.opinion import Flip, Opinion
 from gslb.health.probe import Result
-from gslb.health.verdict import Record, Verdict
+from gslb.health.verdict import Record, Verdict, believed_part
+from gslb.health.words import ForcedKey
 from gslb.model import Member, Monitor, Service, Subject
 from gslb.routing.found import NOTHING, Found, peopled
-from gslb.routing.snapshot import Snapshot, compile_snapshot, members_of
+from gslb.routing.snapshot import Snapshot, compile_snapshot
 
 TICK_S = 1.0
-FORCED_MAX = 100_000
 
 _NOT_PROBED = Record(verdict=Verdict.UP)
-
-
-class UnknownMemberError(GslbError):
-    """Nobody of that address is a member, or not of that service."""
-
-
-class TooManyWordsError(GslbError):
-    """As many operators' words are in force as may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +64,6 @@ class Controller:
         self._counters = counters
         self._events = events
         self._records: Mapping[Subject, Record] = restored.records if restored else {}
-        self.forced: dict[ForcedKey, Forced] = dict(restored.forced) if restored else {}
         self._is_restored = restored is not None and bool(restored.records)
         self._started_s = clock()
         self._settled = False
@@ -82,12 +74,22 @@ class Controller:
         self._found = found
         world = replace(world, plan=peopled(world.plan, found))
         self._resting = resting(world.plan)
+        self.operators = Operators(
+            world.config.node,
+            clock,
+            events,
+            lambda: self.world.plan,
+            lambda: self._resting.by_address,
+            self._hear_of,
+            restored.words if restored else {},
+        )
         self.lease_ends_s: Callable[[str, str, Member], float | None] = lambda *_: None
         self.dirty = False
         self.on_change: Callable[[], None] = self.tick
         self.serve: Callable[[Snapshot], None] = lambda _: None
         self.prepare: Callable[[Snapshot, Config], None] = lambda _snapshot, _config: None
         self.engine = "python"
+        self.opinion: Opinion | None = None  # where vantages report; else there is one prober
         self.reloads = Reloads()
         self.kept_zones: tuple[BrokenZone, ...] = ()
         self.geo_held: str | None = None
@@ -116,6 +118,11 @@ class Controller:
         return self.world.config
 
     @property
+    def records(self) -> Mapping[Subject, Record]:
+        """What is known of each subject, to be kept over a restart."""
+        return self._records
+
+    @property
     def is_settled(self) -> bool:
         """Whether the node trusts what it measures: all probed once, or the grace period over."""
         return self._settled
@@ -127,13 +134,7 @@ class Controller:
 
     def subjects(self) -> dict[Subject, Monitor]:
         """Return what is to be probed, with the rule for each."""
-        monitors = self.config.monitors
-        return {
-            member.subject: monitors[member.subject.monitor]
-            for service in self.world.plan.services.values()
-            for member in members_of(service, self.config.regions)
-            if member.subject is not None
-        }
+        return subjects_of(self.world.plan.services.values(), self.config)
 
     def record_of(self, member: Member) -> Record:
         """Return what has been measured of *member*."""
@@ -141,16 +142,14 @@ class Controller:
             return _NOT_PROBED
         return self._records.get(member.subject, Record())
 
+    @property
+    def forced(self) -> Mapping[ForcedKey, Forced]:
+        """The operators' words that hold, by whom they are about."""
+        return self.operators.forced
+
     def forced_of(self, service: Service, member: Member) -> Forced | None:
         """Return the word that holds for *member* in *service*, the closer one first."""
-        if not self.forced:
-            return None
-        now_s, address = self._clock(), str(member.address)
-        for key in ((address, service.text), (address, "")):
-            forced = self.forced.get(key)
-            if forced_at(forced, now_s) is not None:
-                return forced
-        return None
+        return self.operators.forced_of(service, member)
 
     def believed(self, service: Service, member: Member) -> Belief:
         """Return what is believed of *member* in *service* now."""
@@ -165,9 +164,20 @@ class Controller:
     def on_result(
         self, subject: Subject, before: Record, after: Record, result: Result, duration_s: float
     ) -> None:
-        """Hear one probe's result; a flip is published at once."""
-        self._counters.probes[subject.monitor, result.reason] += 1
-        self._counters.probe_duration_s.labels(subject.monitor).observe(duration_s)
+        """Hear one result of the node's own prober, whose verdict is the only one."""
+        self._counters.probe(subject.monitor, result.reason, duration_s)
+        self._turn(subject, before, after, detail=result.detail)
+
+    def on_flip(self, flip: Flip) -> None:
+        """Hear what the votes of several vantages come to."""
+        votes = [
+            {"vantage": vote.vantage, "verdict": vote.verdict.value, "reason": vote.reason}
+            for vote in flip.votes
+        ]
+        self._turn(flip.subject, flip.before, flip.after, votes=votes)
+
+    def _turn(self, subject: Subject, before: Record, after: Record, **why: object) -> None:
+        """Take a subject's new record over; a flip is told, and published at once."""
         if after.verdict is not before.verdict:
             self.dirty = True
             self._events.announce(
@@ -179,9 +189,9 @@ class Controller:
                 verdict=after.verdict.value,
                 was=before.verdict.value,
                 reason=after.reason,
-                detail=result.detail,
+                **why,
             )
-        if _believed_part(before) != _believed_part(after):
+        if believed_part(before) != believed_part(after):
             self._touch(self._resting.by_subject.get(subject, ()))
             self.on_change()
 
@@ -193,7 +203,7 @@ class Controller:
         now_s = self._clock()
         self._settle(now_s)
         stale = not self._settled and self._is_restored
-        self._drop_expired(now_s)
+        self.operators.drop_expired(now_s)
         self._hold_back(now_s)
         old = self.snapshot
         new = compile_snapshot(
@@ -284,58 +294,19 @@ class Controller:
         self._events.announce("reload_failed", error=error)
 
     def force(self, address: str, forced: Forced, service: str = "") -> None:
-        """Let an operator's word hold for a member, in all services or in one.
-
-        Raises UnknownMemberError or TooManyWordsError.
-        """
-        self._check_member(address, service)
-        said = [
-            k for k in self.forced if k == (address, service) or (k[0] == address and not service)
-        ]
-        if len(self.forced) - len(said) >= FORCED_MAX:
-            raise TooManyWordsError(f"{FORCED_MAX} words are in force")
-        for key in said:
-            del self.forced[key]
-        self.forced[address, service] = forced
-        self._events.announce(
-            "forced",
-            member=address,
-            service=service or None,
-            word=forced.word.value,
-            reason=forced.reason or None,
-            by=forced.by or None,
-            until_s=forced.until_s,
-        )
-        self._touch(self._resting.by_address.get(address, ()))
-        self.dirty = True
+        """Let an operator's word hold for a member at once; raises as `Operators.force` does."""
+        self.operators.force(address, forced, service)
         self.tick()
 
     def release(self, address: str, service: str = "") -> None:
         """Take an operator's word back, if there is one; raises UnknownMemberError."""
-        self._check_member(address, service)
-        if service and (whole := self.forced.pop((address, ""), None)) is not None:
-            for other in self._resting.by_address[address].values():
-                self.forced.setdefault((address, other), whole)
-        for key in [key for key in self.forced if key[0] == address and service in ("", key[1])]:
-            del self.forced[key]
-            self._events.announce("released", member=address, service=key[1] or None)
-        self._touch(self._resting.by_address.get(address, ()))
-        self.dirty = True
+        self.operators.release(address, service)
         self.tick()
 
-    def _check_member(self, address: str, service: str) -> None:
-        found = self._resting.by_address.get(address, {}).values()
-        if service in found or (not service and found):
-            return
-        where = f" of {service}" if service else ""
-        raise UnknownMemberError(f"{address} is no member{where}")
-
-    def _drop_expired(self, now_s: float) -> None:
-        for key in [k for k, word in self.forced.items() if forced_at(word, now_s) is None]:
-            del self.forced[key]
-            self._touch(self._resting.by_address.get(key[0], ()))
-            self.dirty = True
-            self._events.announce("expired", member=key[0], service=key[1] or None)
+    def _hear_of(self, services: Iterable[bytes]) -> None:
+        """Take up that another word holds for members of *services*, or none any more."""
+        self._touch(services)
+        self.dirty = True
 
     def publish_held(self) -> bool:
         """Let what the safety catch holds go, at an operator's word; False if it holds nothing."""
@@ -379,20 +350,13 @@ class Controller:
         return weights, frozenset(living)
 
 
-def _believed_part(record: Record) -> tuple[object, ...]:
-    """Return what of a record a belief is made from."""
-    return (
-        record.verdict,
-        record.reason,
-        record.since_s,
-        record.flips_at_s,
-        record.risen_at_s,
-    )
-
-
 def grace_s(config: Config) -> float:
-    """Return how long a fresh node waits for first results: the longest round of any monitor."""
+    """Return how long a fresh node waits for first verdicts: the longest round of any monitor.
+
+    Where vantages report, their first report comes after that round.
+    """
     rounds: Iterable[float] = (
         monitor.interval_s + monitor.timeout_s for monitor in config.monitors.values()
     )
-    return max(rounds, default=0.0)
+    report_s = config.report_interval_s if config.voters else 0.0
+    return max(rounds, default=0.0) + report_s

@@ -48,6 +48,8 @@ class Counters(Collector):
         self.answers: Counter[tuple[str, str]] = Counter()
         self.probes: Counter[tuple[str, str]] = Counter()
         self.limited: Counter[tuple[str, str]] = Counter()
+        self.reports: Counter[tuple[str, str]] = Counter()
+        self.carried: Counter[tuple[str, str, str]] = Counter()
         self.events: Counter[str] = Counter()
         self.elsewhere: Callable[[], Counted] = Counted
         self.gauges: Gauges = lambda: iter(())
@@ -63,6 +65,11 @@ class Counters(Collector):
     def query(self, proto: str, type_: int, rcode: int) -> None:
         """Count one query; all types without a name here are one, or asking would fill memory."""
         self.queries[proto, type_ if type_ in TYPES else 0, rcode] += 1
+
+    def probe(self, monitor: str, result: str, duration_s: float) -> None:
+        """Count one probe's result, and how long it took."""
+        self.probes[monitor, result] += 1
+        self.probe_duration_s.labels(monitor).observe(duration_s)
 
     def total(self) -> Counted:
         """Return what has been counted, here and elsewhere."""
@@ -104,10 +111,23 @@ class Counters(Collector):
             self.probes.copy(),
         )
         yield _counter(
+            "gslb_reports",
+            "Reports of vantages that came in: taken, or why not.",
+            ["vantage", "result"],
+            self.reports.copy(),
+        )
+        yield _counter(
             "gslb_rate_limited",
             "Answers above their rate, by kind, and whether they were dropped or slipped.",
             ["kind", "action"],
             total.limited,
+        )
+        yield _counter(
+            "gslb_carrier_sent",
+            "Tables sent to a peer, by box, and whether they were taken: "
+            "ok, refused, failed or too_large.",
+            ["peer", "box", "result"],
+            self.carried.copy(),
         )
         for event, help_text in EVENTS.items():
             family = CounterMetricFamily(event, help_text)
@@ -145,7 +165,7 @@ def _counter(
     name: str,
     help_text: str,
     labels: list[str],
-    values: Counter[tuple[str, ...]] | Counter[tuple[str, str]],
+    values: Counter[tuple[str, ...]] | Counter[tuple[str, str]] | Counter[tuple[str, str, str]],
 ) -> CounterMetricFamily:
     family = CounterMetricFamily(name, help_text, labels=labels)
     for key, count in sorted(values.items()):

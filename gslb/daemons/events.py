@@ -20,6 +20,9 @@ WAITING_MAX = 1000
 
 _LOUD = {
     "alarm",
+    "carrier_lost",
+    "cut_off",
+    "carrier_refused",
     "discovery_failed",
     "geo_held",
     "rate_limiting",
@@ -27,6 +30,8 @@ _LOUD = {
     "restart_needed",
     "secrets_failed",
     "state_failed",
+    "report_failed",
+    "votes_frozen",
     "withdrawal_held",
 }
 

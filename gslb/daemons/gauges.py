@@ -10,6 +10,7 @@ from prometheus_client.core import Metric
 from gslb import __version__
 from gslb.daemons.controller import Controller
 from gslb.daemons.counters import Gauges, gauge
+from gslb.health.opinion import Opinion
 from gslb.health.verdict import Verdict
 from gslb.model import Source
 
@@ -25,6 +26,9 @@ GAUGES = {
     "gslb_snapshot_restored": "1 while verdicts from before a restart are served.",
     "gslb_zones_broken": "Zones that cannot be served, or only in an older version.",
     "gslb_withdrawal_held_members": "Members that the safety catch keeps in.",
+    "gslb_vantage_age_seconds": "Seconds since a vantage was heard.",
+    "gslb_vantage_counts": "1 for a vantage whose votes count; 0 if silent or cut off.",
+    "gslb_votes_frozen": "1 while too few vantages are heard, so that verdicts stay.",
 }
 
 
@@ -62,5 +66,21 @@ def gauges_of(controller: Controller, clock: Callable[[], float]) -> Gauges:
         yield gauge("gslb_info", GAUGES["gslb_info"], {info: 1.0}, ("node", "version", "engine"))
         for name, value in plain.items():
             yield gauge(name, GAUGES[name], {(): value})
+        yield from _of_vantages(controller.opinion, clock())
 
     return gauges
+
+
+def _of_vantages(opinion: Opinion | None, now_s: float) -> Iterator[Metric]:
+    vantages = () if opinion is None else opinion.vantages(now_s=now_s)
+    ages: dict[tuple[str, ...], float] = {
+        (each.name,): each.age_s for each in vantages if each.age_s is not None
+    }
+    counts: dict[tuple[str, ...], float] = {
+        (each.name,): float(each.state == "heard") for each in vantages
+    }
+    frozen = float(opinion is not None and opinion.frozen_since_s is not None)
+    labels = ("vantage",)
+    yield gauge("gslb_vantage_age_seconds", GAUGES["gslb_vantage_age_seconds"], ages, labels)
+    yield gauge("gslb_vantage_counts", GAUGES["gslb_vantage_counts"], counts, labels)
+    yield gauge("gslb_votes_frozen", GAUGES["gslb_votes_frozen"], {(): frozen})

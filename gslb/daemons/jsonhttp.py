@@ -20,8 +20,10 @@ from itertools import islice
 from urllib.parse import unquote
 
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from gslb.config.settings import Endpoint
+from gslb.daemons.counters import Counters
 from gslb.errors import GslbError
 
 log = logging.getLogger("gslb.admin")
@@ -81,9 +83,12 @@ class Asked:
             found[key] = value
         return found
 
-    async def body(self) -> bytes:
-        """Return the body; raises RequestError when it is too large, too slow or broken."""
-        most = self.limits.body_max_bytes
+    async def body(self, most: int | None = None) -> bytes:
+        """Return the body; raises RequestError when it is too large, too slow or broken.
+
+        *most* is how many bytes it may have, where that is not what the server's limits say.
+        """
+        most = self.limits.body_max_bytes if most is None else most
         too_large = RequestError(
             413, f"the body is larger than {most} bytes", f"send at most {most} bytes"
         )
@@ -148,6 +153,13 @@ async def long_json_response(
         parts.append(_dumps(batch)[1:-1])
         await asyncio.sleep(0)
     return _response(f'{_dumps(shape)[:-1]},"{key}":[{",".join(parts)}]}}', 200, None)
+
+
+async def metrics_response(counters: Counters) -> web.Response:
+    """Return a response with everything counted, as Prometheus reads it."""
+    headers = {"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"}
+    # In a thread: with thousands of members the text takes longer than a query may wait.
+    return web.Response(body=await asyncio.to_thread(counters.text), headers=headers)
 
 
 def _dumps(value: object) -> str:

@@ -21,6 +21,8 @@ from gslb.config.settings import Config, Endpoint
 from gslb.daemons import native, planner, protection, store
 from gslb.daemons.admin import Admin
 from gslb.daemons.aside import aside
+from gslb.daemons.carrier import REPORTS, WORDS, Carrier
+from gslb.daemons.carriers import carrier_of
 from gslb.daemons.controller import TICK_S, Controller
 from gslb.daemons.counters import Counters
 from gslb.daemons.database import Progress
@@ -29,11 +31,12 @@ from gslb.daemons.events import Events
 from gslb.daemons.explainer import explain_over_dns
 from gslb.daemons.following import Following
 from gslb.daemons.gauges import gauges_of
+from gslb.daemons.intake import Intake
 from gslb.daemons.nameserver import Datagrams, Limits, Nameserver, Responder
-from gslb.daemons.prober import Prober
 from gslb.daemons.protection import Protection
 from gslb.daemons.reload import needs_restart, read_again
 from gslb.daemons.udp import Udp
+from gslb.daemons.voting import Voting
 from gslb.errors import ConfigError
 
 log = logging.getLogger("gslb.node")
@@ -88,11 +91,13 @@ class Node:
         node.discovery.on_change = node._adopt_members
         node.controller.on_change = node._changed.set
         node.counters.gauges = gauges_of(node.controller, node.clock)
-        node.prober = Prober(node.clock, on_result=node.controller.on_result)
-        if restored is not None:
-            node.prober.restore(restored.records)
-        node.prober.watch(node.controller.subjects())
-        node.controller.follow(node.prober.records, lambda: node.prober.complete)
+        records = restored.records if restored is not None else {}
+        node.voting = Voting(
+            config, node.controller, node.clock, node.counters, node.events, records
+        )
+        node.carrier = node.voting.carrier = carrier_of(
+            config, config.node, (REPORTS, WORDS), node._received, node.counters, node.events
+        )
         node.protection = Protection(
             config,
             node.counters,
@@ -109,8 +114,14 @@ class Node:
         )
         udp = node._datagrams(config, responder)
         node.nameserver = Nameserver(responder, node.counters, Limits(), udp=udp)
+        reception = node.voting.reception
         node.admin = Admin(
-            node.controller, node.counters, node.events, node.clock, discovery=node.discovery
+            node.controller,
+            node.counters,
+            node.events,
+            node.clock,
+            intake=Intake(None if reception is None else reception.receive),
+            discovery=node.discovery,
         )
         await node.nameserver.listen(config.listen_dns)
         try:
@@ -143,7 +154,8 @@ class Node:
     controller: Controller
     discovery: Discovery
     protection: Protection
-    prober: Prober
+    voting: Voting
+    carrier: Carrier | None
     nameserver: Nameserver
     admin: Admin
 
@@ -164,7 +176,8 @@ class Node:
                 tasks = [
                     group.create_task(task)
                     for task in (
-                        self.prober.run(),
+                        *self.voting.works(),
+                        *(() if self.carrier is None else (self.carrier.run(),)),
                         self._tick(),
                         self._save(),
                         self.following.run(),
@@ -201,7 +214,7 @@ class Node:
     async def _close(self, tasks: list[asyncio.Task[None]]) -> None:
         await self.nameserver.close()
         await self.admin.close()
-        await self.prober.close()
+        await self.voting.prober.close()
         for task in tasks:
             task.cancel()
 
@@ -212,12 +225,18 @@ class Node:
                     await self._changed.wait()
                     await asyncio.sleep(COALESCE_S)
             self._changed.clear()
+            self.voting.look()
             self.controller.tick()
+
+    def _received(self, box: str, octets: bytes) -> None:
+        """Take in what a carrier brings."""
+        if box == REPORTS:
+            self.voting.received(octets)
 
     def _adopt_members(self) -> None:
         """Serve the members that were found, and probe them."""
         self.controller.adopt_members(self.discovery.found)
-        self.prober.watch(self.controller.subjects())
+        self.voting.watch(self.controller.config)
 
     async def _save(self) -> None:
         while True:
@@ -242,8 +261,8 @@ class Node:
         # Ahead of what is served, so that a number is not used twice after a kill.
         state = store.State(
             self.controller.snapshot.generation + GENERATIONS_AHEAD,
-            dict(self.prober.records),
-            dict(self.controller.forced),
+            dict(self.controller.records),
+            dict(self.controller.operators.registers),
         )
         return self._keeper.writing(self.controller.at_start.state_dir, state)
 
@@ -288,6 +307,6 @@ class Node:
         self.discovery.adopt(reread.world.config)
         self.controller.adopt(reread, ahead)
         self.protection.adopt(reread.world.config, self.clock())
-        self.prober.watch(self.controller.subjects())
+        self.voting.watch(reread.world.config)
         if keys := needs_restart(old, reread.world.config):
             self.events.announce("restart_needed", changed=", ".join(keys))

@@ -58,7 +58,8 @@ def document() -> Json:
             "/v1/pools/{service}/{region}/members/{address}": _registering(),
             "/v1/explain": {"get": _explain()},
             "/v1/publish": {"post": _publish()},
-            "/v1/reports": {"post": _reports()},
+            "/v1/reports": {"post": _posted("report", "A vantage's whole table, numbered.")},
+            "/v1/words": {"post": _posted("words", "Another node's bulletin: operators' words.")},
             "/v1/events": {"get": _events()},
         },
         "components": {
@@ -213,11 +214,18 @@ def _publish() -> Json:
     }
 
 
-def _reports() -> Json:
+def _posted(operation: str, summary: str) -> Json:
+    """Describe what vantages and other nodes post: octets under a key of their sender's."""
+    octets = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     return {
-        "operationId": "report",
-        "summary": "A vantage's report; this node takes none.",
-        "responses": _errors("403"),
+        "operationId": operation,
+        "summary": summary,
+        "requestBody": {"required": True, "content": octets},
+        "responses": {
+            "200": {"description": "Taken; the node's own bulletin.", "content": octets},
+            "204": {"description": "Taken."},
+            **_errors("400", "401", "403", "408", "409", "413"),
+        },
     }
 
 

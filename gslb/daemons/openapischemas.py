@@ -46,7 +46,9 @@ def _or_null(name: str) -> Json:
     return {"oneOf": [_ref(name), {"type": "null"}]}
 
 
-_FORCED = _object(word=WORD, until=TIME_OR_NULL, reason=TEXT, by=TEXT)
+_FORCED = _object(
+    optional=("whole_at",), word=WORD, until=TIME_OR_NULL, reason=TEXT, by=TEXT, whole_at=TEXT
+)
 _MEMBER = _object(
     optional=("pool_weight", "lives", "held"),
     address=TEXT,
@@ -60,7 +62,9 @@ _MEMBER = _object(
     reason=TEXT,
     since=TIME_OR_NULL,
     forced=_or_null("Forced"),
-    votes=_list(_object(vantage=TEXT, verdict=VERDICT, age_s=NUMBER)),
+    votes=_list(
+        _object(vantage=TEXT, verdict=VERDICT, age_s=NUMBER, reason=TEXT, left_out=TEXT_OR_NULL)
+    ),
     monitor=TEXT_OR_NULL,
     probe=TEXT_OR_NULL,
     last_result=TEXT_OR_NULL,
@@ -117,7 +121,17 @@ SCHEMAS: Json = {
         ),
         zones=_list(_ref("Zone")),
         reloads=_object(ok=WHOLE, failed=WHOLE, last_error=TEXT_OR_NULL),
-        vantages=_list(_object(vantage=TEXT, age_s=NUMBER_OR_NULL)),
+        vantages=_list(
+            _object(
+                vantage=TEXT,
+                region=TEXT_OR_NULL,
+                state={"enum": ["heard", "silent", "cut off", "never heard"]},
+                age_s=NUMBER_OR_NULL,
+                number={"type": ["array", "null"], "items": WHOLE},
+                members=WHOLE,
+            )
+        ),
+        frozen_since=TIME_OR_NULL,
         listen=_object(dns=_list(TEXT), admin=TEXT_OR_NULL),
     ),
     "Member": _MEMBER,
@@ -127,8 +141,11 @@ SCHEMAS: Json = {
         proxies=_list(_ref("Member")),
         forced=_list(
             _object(
-                address=TEXT,
+                optional=("region", "whole_at"),
+                address=TEXT_OR_NULL,
+                region=TEXT,
                 service=TEXT_OR_NULL,
+                whole_at=TEXT,
                 word=WORD,
                 until=TIME_OR_NULL,
                 reason=TEXT,

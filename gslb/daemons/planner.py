@@ -25,12 +25,14 @@ class World:
     plan: Plan
 
 
-def read(path: Path) -> Config:
+def read(path: Path, vantage: str | None = None) -> Config:
     """Return the configuration in *path*, as this host and environment read it.
+
+    *vantage* names the voter that it is read for, if that is a process of its own.
 
     Raises ConfigError.
     """
-    return load(path, hostname=socket.gethostname(), environ=os.environ)
+    return load(path, hostname=socket.gethostname(), environ=os.environ, vantage=vantage)
 
 
 def cache_of(config: Config) -> Cache:

@@ -94,5 +94,8 @@ def needs_restart(old: Config, new: Config) -> list[str]:
         "state_dir": old.state_dir != new.state_dir,
         "engine": old.engine != new.engine,
         "threads": old.threads != new.threads,
+        "vantage": old.vantage != new.vantage,
+        "voters": bool(old.voters) != bool(new.voters),
+        "carrier": old.carrier != new.carrier,
     }
     return [key for key, differs in changed.items() if differs]

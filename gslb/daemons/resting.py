@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gslb.model import Member, Regions, Service, Subject
+from gslb.config.settings import Config
+from gslb.model import Member, Monitor, Regions, Service, Subject
 from gslb.routing.snapshot import Plan, members_of
 
 
@@ -51,6 +52,16 @@ class Resting:
 
 def _address_of(member: Member) -> str:
     return str(member.address) if member.subject is None else member.subject.address
+
+
+def subjects_of(services: Iterable[Service], config: Config) -> dict[Subject, Monitor]:
+    """Return what of *services* is to be probed, with the rule for each."""
+    return {
+        member.subject: config.monitors[member.subject.monitor]
+        for service in services
+        for member in members_of(service, config.regions)
+        if member.subject is not None
+    }
 
 
 def resting(plan: Plan) -> Resting:

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from gslb import __version__
-from gslb.config.settings import Config, Endpoint
+from gslb.config.settings import Endpoint
 from gslb.daemons.controller import Controller
 from gslb.daemons.events import show_time
 from gslb.errors import Complaint
 from gslb.health.belief import Forced, forced_at
 from gslb.health.verdict import Record, Verdict
+from gslb.health.words import ForcedKey, region_of
 from gslb.model import Member, Pool, Service
 from gslb.routing.snapshot import Snapshot, members_of
 
@@ -33,8 +34,8 @@ def members_shape(controller: Controller, now_s: float) -> tuple[Shape, Iterator
         "generation": controller.snapshot.generation,
         "proxies": list(_proxies(controller, now_s)),
         "forced": [
-            {"address": address, "service": service or None, **_word(forced)}
-            for (address, service), forced in controller.forced.items()
+            {**_whom(key), **_word(forced)}
+            for key, forced in controller.forced.items()
             if forced_at(forced, now_s) is not None
         ],
     }
@@ -68,11 +69,11 @@ def _placed(service: Service) -> list[tuple[Pool, Member]]:
 def _proxies(controller: Controller, now_s: float) -> Iterator[Shape]:
     for region in controller.config.regions.values():
         for proxy in region.proxies:
-            forced = controller.forced.get((str(proxy.address), ""))
+            forced = controller.operators.forced_proxy(region.name, proxy)
             shape = _member(controller, proxy, now_s)
             shape["service"] = None
             shape["region"] = region.name
-            shape["forced"] = None if forced_at(forced, now_s) is None else forced_shape(forced)
+            shape["forced"] = forced_shape(forced)
             yield shape
 
 
@@ -91,19 +92,34 @@ def _member(controller: Controller, member: Member, now_s: float) -> Shape:
         "reason": record.reason,
         "since": show_time(record.since_s) if record.since_s else None,
         "forced": None,
-        "votes": _votes(controller.config, record, now_s),
+        "votes": _votes(controller, member, record, now_s),
         "monitor": None if subject is None else subject.monitor,
         "probe": None if subject is None else str(Endpoint(*subject.target)),
         "last_result": record.last_reason or None,
     }
 
 
-def _votes(config: Config, record: Record, now_s: float) -> list[Shape]:
+def _votes(controller: Controller, member: Member, record: Record, now_s: float) -> list[Shape]:
+    """Return each vantage's vote; one that does not count says why."""
+    if controller.opinion is not None:
+        if member.subject is None:
+            return []
+        return [
+            {
+                "vantage": vote.vantage,
+                "verdict": vote.verdict.value,
+                "age_s": round(vote.age_s, 3),
+                "reason": vote.reason,
+                "left_out": vote.left_out,
+            }
+            for vote in controller.opinion.votes(member.subject, now_s=now_s)
+        ]
     at_s = _probed_at_s(record)
     if at_s is None:
         return []
     age_s = round(max(0.0, now_s - at_s), 3)
-    return [{"vantage": config.node, "verdict": record.verdict.value, "age_s": age_s}]
+    own = {"vantage": controller.config.node, "verdict": record.verdict.value, "age_s": age_s}
+    return [{**own, "reason": record.last_reason, "left_out": None}]
 
 
 def _probed_at_s(record: Record) -> float | None:
@@ -117,13 +133,23 @@ def forced_shape(forced: Forced | None) -> Shape | None:
     return None if forced is None else _word(forced)
 
 
+def _whom(key: ForcedKey) -> Shape:
+    address, service = key
+    if (region := region_of(address)) is not None:
+        return {"address": None, "region": region, "service": service or None}
+    return {"address": address, "service": service or None}
+
+
 def _word(forced: Forced) -> Shape:
-    return {
+    shape: Shape = {
         "word": forced.word.value,
         "until": None if forced.until_s is None else show_time(forced.until_s),
         "reason": forced.reason,
         "by": forced.by,
     }
+    if forced.over_s:
+        shape["whole_at"] = show_time(forced.from_s + forced.over_s)
+    return shape
 
 
 def status_shape(
@@ -131,8 +157,7 @@ def status_shape(
 ) -> Shape:
     """Return how the node is: what it serves, what it holds back, what went wrong."""
     config, snapshot, held = controller.config, controller.snapshot, controller.held
-    counts, newest_s = _tally(controller)
-    silence_s = None if newest_s is None else round(max(0.0, now_s - newest_s), 3)
+    counts, _ = _tally(controller)
     return {
         "node": config.node,
         "version": __version__,
@@ -159,12 +184,48 @@ def status_shape(
             "failed": controller.reloads.failed,
             "last_error": controller.reloads.last_error,
         },
-        "vantages": [{"vantage": config.node, "age_s": silence_s}],
+        "vantages": vantages_shape(controller, now_s),
+        "frozen_since": _frozen_since(controller),
         "listen": {
             "dns": [str(endpoint) for endpoint in controller.at_start.listen_dns],
             "admin": None if admin is None else str(admin),
         },
     }
+
+
+def vantages_shape(controller: Controller, now_s: float) -> list[Shape]:
+    """Return who may vote, and when each was heard last; without voters the node's own prober."""
+    if controller.opinion is not None:
+        return [
+            {
+                "vantage": heard.name,
+                "region": heard.region,
+                "state": heard.state,
+                "age_s": None if heard.age_s is None else round(heard.age_s, 3),
+                "number": None if heard.number is None else list(heard.number),
+                "members": heard.subjects,
+            }
+            for heard in controller.opinion.vantages(now_s=now_s)
+        ]
+    counts, newest_s = _tally(controller)
+    silence_s = None if newest_s is None else round(max(0.0, now_s - newest_s), 3)
+    return [
+        {
+            "vantage": controller.config.node,
+            "region": None,
+            "state": "never heard" if newest_s is None else "heard",
+            "age_s": silence_s,
+            "number": None,
+            "members": counts["members"],
+        }
+    ]
+
+
+def _frozen_since(controller: Controller) -> str | None:
+    opinion = controller.opinion
+    if opinion is None or opinion.frozen_since_s is None:
+        return None
+    return show_time(opinion.frozen_since_s)
 
 
 def _tally(controller: Controller) -> tuple[Shape, float | None]:

@@ -1,13 +1,18 @@
 """Votes: what is believed of one member when several vantages look at it.
 
-A member is down when enough of the vantages that are heard say so; how many is the
-`Quorum`.  A vantage that knows nothing abstains.  A vantage that has been silent for longer
-than `expiry_s` has no vote while another is heard.  Its silence is measured against
-the one heard last, not against the clock: when all fall silent together, the likely cause is
-this node's own network, and every last word stands as it was.  So a node that hears nothing
-goes on with what it last knew.
+A member is down when enough of the votes that count say so; how many is the `Quorum`.  Which
+count is decided elsewhere (`gslb.health.hearing`); what knows nothing has no vote.
 
-With a majority no single vantage, lying or gone, can take a member out against two others.
+Votes of one region are one: its majority's.  The rule is applied to the regions; a vantage
+without a region is one by itself, so with one vantage a region it is applied to the vantages.
+
+A tie of a majority is decided by those who spoke first: the vote that changed last, by its
+vantage's clock, is dropped until one side has more.  So a lone vote that turns back and
+forth turns nobody.  A tie of regions is decided by all their votes together, so a region whose
+only vantage lies outvotes nobody.  With a majority no single vantage, lying or gone, can
+take a member out against two others.
+
+All of it is a function of the votes: whoever hears the same concludes the same.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 from gslb.health.verdict import Record, Verdict, turned
 from gslb.model import Quorum
@@ -22,22 +28,36 @@ from gslb.model import Quorum
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """One vantage's verdict on one member; `age_s` is the time since it was last heard."""
+    """One vantage's verdict on one member; `age_s` is the time since it was last heard.
+
+    `left_out` says why the vote does not count: ``silent``, ``abstains`` (it is cut off) or
+    ``unknown``; empty when it does.  `since_s` is the vantage's own clock's, `flips_at_s`
+    the hearer's.
+    """
 
     vantage: str
     verdict: Verdict
     age_s: float
     reason: str = ""
     flips_at_s: float | None = None
+    since_s: float = 0.0
+    region: str | None = None
+    left_out: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """Whether the vote is counted."""
+        return not self.left_out and self.verdict is not Verdict.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
     """What the votes come to.
 
-    `heard` vantages had a vote that counted, `down` of them said down, and `needed` would
-    have had to.  `flips_at_s` is the earliest flip of a vote, when the undecided votes
-    together could turn the tally; else None.
+    `heard` regions had a vote that counted, `down` of them said down, and `needed` would
+    have had to.  `since_s` is when enough of those that agree had turned, by their vantages'
+    clocks.  `flips_at_s` is the earliest flip of a vote, when the undecided votes together could
+    turn the tally; else None.
     """
 
     verdict: Verdict
@@ -45,24 +65,29 @@ class Tally:
     heard: int
     down: int
     needed: int
+    since_s: float
     flips_at_s: float | None
+
+
+NO_VOTE = Tally(Verdict.UNKNOWN, "", 0, 0, 0, 0.0, None)
 
 
 def tally(votes: Iterable[Vote], quorum: Quorum) -> Tally:
     """Return what the votes on one member come to; without any, the verdict is unknown."""
-    counted = _counted(tuple(votes), quorum)
+    counted = [vote for vote in votes if vote.counts]
     if not counted:
-        return Tally(Verdict.UNKNOWN, "", 0, 0, 0, None)
-    down = sum(vote.verdict is Verdict.DOWN for vote in counted)
-    needed = _needed(quorum, len(counted))
-    verdict = Verdict.DOWN if down >= needed else Verdict.UP
+        return NO_VOTE
+    regions = _regions(counted)
+    verdict, down = _decided(regions, quorum)
+    needed = _needed(quorum, len(regions))
     return Tally(
         verdict,
         _reason([vote for vote in counted if vote.verdict is verdict]),
-        len(counted),
+        len(regions),
         down,
         needed,
-        _flips_at_s(counted, verdict, down, needed),
+        _since_s(regions, verdict, needed),
+        _flips_at_s(counted, verdict, quorum),
     )
 
 
@@ -71,21 +96,39 @@ def conclude(record: Record, tally: Tally, *, now_s: float) -> Record:
     if tally.verdict is Verdict.UNKNOWN:
         return replace(record, flips_at_s=None)
     if tally.verdict is not record.verdict:
-        record = turned(record, tally.verdict, tally.reason, now_s=now_s)
+        since_s = min(max(tally.since_s, record.since_s), now_s)
+        record = turned(record, tally.verdict, tally.reason, now_s=since_s)
     return replace(record, reason=tally.reason, flips_at_s=tally.flips_at_s)
 
 
-def _counted(votes: tuple[Vote, ...], quorum: Quorum) -> list[Vote]:
-    last_heard_s = min((vote.age_s for vote in votes), default=0.0)
-    return [
-        vote
-        for vote in votes
-        if vote.verdict is not Verdict.UNKNOWN and vote.age_s - last_heard_s <= quorum.expiry_s
-    ]
+def _regions(counted: Sequence[Vote]) -> list[list[Vote]]:
+    """Return the votes of each region; a vantage without one is a region."""
+    regions: dict[tuple[str, str], list[Vote]] = {}
+    for vote in counted:
+        key = ("", vote.vantage) if vote.region is None else ("region", vote.region)
+        regions.setdefault(key, []).append(vote)
+    return list(regions.values())
+
+
+def _decided(regions: Sequence[Sequence[Vote]], quorum: Quorum) -> tuple[Verdict, int]:
+    """Return the verdict, and how many regions say down."""
+    down = sum(_majority(votes) is Verdict.DOWN for votes in regions)
+    if quorum.rule == "majority" and 2 * down == len(regions):
+        return _majority([vote for votes in regions for vote in votes]), down
+    return (Verdict.DOWN if down >= _needed(quorum, len(regions)) else Verdict.UP), down
+
+
+def _majority(votes: Sequence[Vote]) -> Verdict:
+    """Return what more than half of some votes say; of a tie, what those that spoke first do."""
+    lead = sum(1 if vote.verdict is Verdict.DOWN else -1 for vote in votes)
+    if lead:
+        return Verdict.DOWN if lead > 0 else Verdict.UP
+    last = max(votes, key=lambda vote: (vote.since_s, vote.vantage))
+    return Verdict.UP if last.verdict is Verdict.DOWN else Verdict.DOWN
 
 
 def _needed(quorum: Quorum, heard: int) -> int:
-    """Return how many of *heard* vantages must say down; at least one."""
+    """Return how many of *heard* regions must say down; at least one."""
     match quorum.rule:
         case "majority":
             return heard // 2 + 1
@@ -107,13 +150,38 @@ def _reason(agreeing: Sequence[Vote]) -> str:
     return min(counts, key=lambda reason: (-counts[reason], reason), default="")
 
 
-def _flips_at_s(counted: Sequence[Vote], verdict: Verdict, down: int, needed: int) -> float | None:
-    turning = [
-        vote.flips_at_s
-        for vote in counted
-        if vote.verdict is verdict and vote.flips_at_s is not None
-    ]
-    down_then = down - len(turning) if verdict is Verdict.DOWN else down + len(turning)
-    if (down_then >= needed) == (verdict is Verdict.DOWN):
+def _since_s(regions: Sequence[Sequence[Vote]], verdict: Verdict, needed: int) -> float:
+    """Return when enough of those that agree had turned; the last of them if they are fewer."""
+    turned_s = []
+    for votes in regions:
+        agreeing = [vote.since_s for vote in votes if vote.verdict is verdict]
+        if agreeing:
+            turned_s.append(_nth(agreeing, len(votes) // 2 + 1))
+    if not turned_s:
+        # Too few to be down though all say so: up, since the last of them was heard of.
+        return max(vote.since_s for votes in regions for vote in votes)
+    return _nth(turned_s, needed if verdict is Verdict.DOWN else len(regions) - needed + 1)
+
+
+def _nth(times_s: list[float], number: int) -> float:
+    """Return the *number*th smallest time, counted from 1, or the largest if there are fewer."""
+    times_s.sort()
+    return times_s[min(max(1, number), len(times_s)) - 1]
+
+
+def _flips_at_s(counted: Sequence[Vote], verdict: Verdict, quorum: Quorum) -> float | None:
+    """Return the earliest flip of an agreeing vote, if all of them could turn the tally.
+
+    Clocks differ, so a vote that turns may come to be dropped or not where there is a tie; what
+    is promised must hold in both cases.
+    """
+    doubted = [vote for vote in counted if vote.verdict is verdict and vote.flips_at_s is not None]
+    if not doubted:
         return None
-    return min(turning)
+    other = Verdict.UP if verdict is Verdict.DOWN else Verdict.DOWN
+    then = [
+        replace(vote, verdict=other, since_s=-inf) if vote in doubted else vote for vote in counted
+    ]
+    if _decided(_regions(then), quorum)[0] is verdict:
+        return None
+    return min(vote.flips_at_s for vote in doubted if vote.flips_at_s is not None)

@@ -5,49 +5,94 @@ newest of each vantage is all that counts, so lost, doubled and reordered ones a
 harmless.  Its number is (epoch, sequence); the epoch is the time in ms at which the vantage
 started, so that a restarted vantage is newer than it was.
 
-On the wire: a line ``gslb-report-1 VANTAGE MAC``, and compact JSON.  The MAC is hexadecimal
-HMAC-SHA256 under that vantage's key, over the line without its MAC and the JSON; nothing
-is parsed before it holds.  A report sent further than `SKEW_MAX_S` from now is refused: that
-ends a recorded one's life, also on a node that just started and remembers none.
+On the wire: a line ``gslb-report-2 VANTAGE MAC``, then, little-endian,
 
-Times are the vantage's own clock's; `votes_on` moves them to the hearer's.
+    u64 epoch, u64 sequence, u64 sent at (us), u8 flags (1: cut off), u32 subjects, u32 octets,
+    so many octets of deflated JSON: [[address, host, port, monitor, host's name], ...], then
+    for each subject in that order: u8 verdict, u8 reason, u64 since, u64 flips at (us; 0: none)
+
+The MAC is hexadecimal HMAC-SHA256 under that vantage's key, over the line without its MAC
+and all that follows; nothing is parsed before it holds.  The subjects are deflated once and
+parsed once, for as long as they stay; of a line nothing is unpacked until it is asked for.
+So a report is as long, and costs as much to make and to read, whether nothing or all flips.
+
+A report sent further than `SKEW_MAX_S` from now is refused: that ends a recorded one's life,
+also on a node that just started and remembers none.  Times are the vantage's own clock's.
 """
 
 from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+import zlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
-from math import isfinite
+from struct import Struct
 from types import MappingProxyType
-from typing import cast
 
 from gslb.errors import ReportError
-from gslb.health.quorum import Vote
 from gslb.health.verdict import Record, Verdict
 from gslb.model import PORT_MAX, Subject
 
 REPORT_MAX_BYTES = 8_388_608
+SUBJECTS_MAX_BYTES = 8_388_608  # of JSON, once it is inflated
 SKEW_MAX_S = 30.0
+REPORT_GAP_S = 0.25  # between two reports that flips send off; those in between go together
 VANTAGE_MAX = 64
 TEXT_MAX = 255
 NUMBER_MAX = 2**63 - 1
 
-_MAGIC = b"gslb-report-1"
-_ROW_LENGTH = 8
+# A line holds a place in these tuples: append to them, never reorder.
+VERDICTS = (Verdict.UNKNOWN, Verdict.UP, Verdict.DOWN)
+REASONS = (
+    "",
+    "ok",
+    "refused",
+    "unreachable",
+    "timeout",
+    "reset",
+    "dns",
+    "tls",
+    "protocol",
+    "status",
+    "body",
+    "json",
+    "local",
+)
+
+_MAGIC = b"gslb-report-2"
+_HEAD = Struct("<QQQBII")
+_LINE = Struct("<BBQQ")
+_LINE_BYTES = _LINE.size
+_BLOCK_BYTES = 64 * _LINE_BYTES
+_CUT_OFF = 1
+_US = 1_000_000
+_TIME_MAX_US = 2**63 - 1
+_SUBJECT_LENGTH = 5
+_VERDICT_NUMBERS = {verdict: number for number, verdict in enumerate(VERDICTS)}
+_REASON_NUMBERS = {reason: number for number, reason in enumerate(REASONS)}
+_VERDICT_OCTETS = bytes(range(len(VERDICTS)))
+_REASON_OCTETS = bytes(range(len(REASONS)))
 _NAME_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What a vantage says of one subject, by its own clock."""
+    """What a vantage says of one subject, by its own clock, to the microsecond."""
 
     verdict: Verdict
     reason: str = ""
     since_s: float = 0.0
     flips_at_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """The subjects of a table in order, as they travel and as they are looked up."""
+
+    deflated: bytes
+    places: Mapping[Subject, int] = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,148 +102,244 @@ class Report:
     vantage: str
     number: tuple[int, int]
     sent_at_s: float
-    table: Mapping[Subject, Line]
-    heard_at_s: float = 0.0
+    cut_off: bool
+    heard_at_s: float
+    table: Subjects = field(repr=False)
+    lines: bytes = field(repr=False)
 
+    @property
+    def subjects(self) -> Collection[Subject]:
+        """The subjects that the report speaks of."""
+        return self.table.places.keys()
 
-def table_of(records: Mapping[Subject, Record]) -> Mapping[Subject, Line]:
-    """Return what a vantage reports of its records."""
-    return {
-        subject: Line(record.verdict, record.reason, record.since_s, record.flips_at_s)
-        for subject, record in records.items()
-    }
-
-
-def votes_on(subject: Subject, reports: Iterable[Report], *, now_s: float) -> tuple[Vote, ...]:
-    """Return the vote of each vantage whose report speaks of *subject*."""
-    return tuple(
-        Vote(
-            vantage=report.vantage,
-            verdict=line.verdict,
-            age_s=max(0.0, now_s - report.heard_at_s),
-            reason=line.reason,
-            flips_at_s=None
-            if line.flips_at_s is None
-            else line.flips_at_s + (report.heard_at_s - report.sent_at_s),
+    def line(self, subject: Subject) -> Line | None:
+        """Return what is said of *subject*; None if nothing."""
+        place = self.table.places.get(subject)
+        if place is None:
+            return None
+        verdict, reason, since, flips = _LINE.unpack_from(self.lines, place * _LINE_BYTES)
+        return Line(
+            VERDICTS[verdict], REASONS[reason], since / _US, None if not flips else flips / _US
         )
-        for report in reports
-        if (line := report.table.get(subject)) is not None
-    )
+
+    def differing(self, other: Report) -> Collection[Subject]:
+        """Return the subjects of which the two reports do not say the same."""
+        if self.table is not other.table and self.table != other.table:
+            return {
+                subject
+                for subject in (*self.subjects, *other.subjects)
+                if self.line(subject) != other.line(subject)
+            }
+        if self.lines == other.lines:
+            return ()
+        subjects = tuple(self.subjects)
+        return [subjects[place] for place in _differing_places(self.lines, other.lines)]
 
 
-def newest(have: Mapping[str, Report], report: Report) -> Mapping[str, Report]:
-    """Return *have* with *report* in its vantage's place if it is newer, else *have* itself.
+def _differing_places(ours: bytes, theirs: bytes) -> list[int]:
+    found = []
+    for block in range(0, len(ours), _BLOCK_BYTES):
+        if ours[block : block + _BLOCK_BYTES] != theirs[block : block + _BLOCK_BYTES]:
+            found += [
+                at // _LINE_BYTES
+                for at in range(block, min(block + _BLOCK_BYTES, len(ours)), _LINE_BYTES)
+                if ours[at : at + _LINE_BYTES] != theirs[at : at + _LINE_BYTES]
+            ]
+    return found
+
+
+def accept(held: Report | None, report: Report) -> Report:
+    """Return which of a vantage's two reports counts: *report* itself if it is newer.
 
     A vantage whose clock was put back before a restart has a lower epoch for ever; it is
     believed once it sends from a time when what is held could no longer be accepted.
     """
-    held = have.get(report.vantage)
-    if held is not None and report.number <= held.number:
-        # When one sent so much later is accepted, the held one is too old to be accepted
-        # again, so it cannot be played back in its turn.
-        outlived = report.sent_at_s - held.sent_at_s > 2 * SKEW_MAX_S
-        if not outlived:
-            return have
-    return MappingProxyType({**have, report.vantage: report})
+    if held is None or _supersedes(held, report.number, report.sent_at_s):
+        return report
+    return held
 
 
-def encode(report: Report, key: bytes) -> bytes:
-    """Return the report as bytes under *key*; ReportError if it is too large to be accepted."""
-    if not _is_name(report.vantage):
-        raise ReportError(
-            f"vantage {report.vantage[:VANTAGE_MAX]!r} needs 1 to {VANTAGE_MAX} letters, digits,"
-            " '-', '.' or '_'"
-        )
-    document = {
-        "number": list(report.number),
-        "sent_at_s": report.sent_at_s,
-        "table": [
-            [
-                subject.address,
-                *subject.target,
-                subject.monitor,
-                subject.host,
-                [line.verdict.value, line.reason],
-                line.since_s,
-                line.flips_at_s,
-            ]
-            for subject, line in report.table.items()
-        ],
-    }
-    body = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
-    vantage = report.vantage.encode()
-    raw = b"%b %b %b\n%b" % (_MAGIC, vantage, _mac(key, vantage, body), body)
-    if len(raw) > REPORT_MAX_BYTES:
-        raise ReportError(f"{len(raw)} bytes; a report has at most {REPORT_MAX_BYTES}")
-    return raw
+def _supersedes(held: Report, number: tuple[int, int], sent_at_s: float) -> bool:
+    # When one sent so much later is accepted, the held one is too old to be accepted
+    # again, so it cannot be played back in its turn.
+    return number > held.number or sent_at_s - held.sent_at_s > 2 * SKEW_MAX_S
 
 
-def decode(raw: bytes, keys: Mapping[str, bytes], *, now_s: float) -> Report:
+class Composer:
+    """Writes one vantage's reports; remembers the deflated subjects while they stay."""
+
+    def __init__(self, vantage: str, key: bytes) -> None:
+        if not _is_name(vantage):
+            raise ReportError(
+                f"vantage {vantage[:VANTAGE_MAX]!r} needs 1 to {VANTAGE_MAX} letters, digits,"
+                " '-', '.' or '_'",
+                "unknown_vantage",
+            )
+        self._vantage = vantage.encode()
+        self._key = key
+        self._subjects: tuple[Subject, ...] = ()
+        self._deflated = _deflate(())
+
+    def compose(
+        self,
+        number: tuple[int, int],
+        sent_at_s: float,
+        records: Mapping[Subject, Record],
+        cut_off: bool,
+    ) -> bytes:
+        """Return the report of these records; ReportError if it is too long to be accepted."""
+        if (subjects := tuple(records)) != self._subjects:
+            self._subjects, self._deflated = subjects, _deflate(subjects)
+        deflated = self._deflated
+        flags = _CUT_OFF if cut_off else 0
+        head = _HEAD.pack(*number, _us(sent_at_s), flags, len(subjects), len(deflated))
+        lines = map(_packed, records.values())
+        body = b"".join((head, deflated, *lines))
+        raw = b"%b %b %b\n%b" % (_MAGIC, self._vantage, _mac(self._key, self._vantage, body), body)
+        if len(raw) > REPORT_MAX_BYTES:
+            raise _too_long(len(raw))
+        return raw
+
+
+def _packed(record: Record) -> bytes:
+    flips_at_s = record.flips_at_s
+    return _LINE.pack(
+        _VERDICT_NUMBERS[record.verdict],
+        _REASON_NUMBERS.get(record.reason, 0),
+        _us(record.since_s),
+        0 if flips_at_s is None else max(1, _us(flips_at_s)),
+    )
+
+
+def _us(time_s: float) -> int:
+    return min(max(0, int(time_s * _US)), _TIME_MAX_US)
+
+
+def _deflate(subjects: Collection[Subject]) -> bytes:
+    rows = [[each.address, *each.target, each.monitor, each.host] for each in subjects]
+    return zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), 9)
+
+
+def decode(
+    raw: bytes,
+    keys: Mapping[str, bytes],
+    *,
+    now_s: float,
+    last: Mapping[str, Report] = MappingProxyType({}),
+) -> Report:
     """Return the report in *raw*, heard now; ReportError unless all of it is right.
 
-    *keys* are those of the vantages that may vote, by name.
+    *keys* are those of the vantages that may vote, by name; *last* the reports that are held,
+    which this one must be newer than, and whose subjects need not be parsed again.
     """
     if len(raw) > REPORT_MAX_BYTES:
-        raise ReportError(f"{len(raw)} bytes; a report has at most {REPORT_MAX_BYTES}")
+        raise _too_long(len(raw))
     head, _, body = raw.partition(b"\n")
     match head.split(b" "):
         case [magic, name, mac] if magic == _MAGIC:
             vantage = name.decode("ascii", "replace")
         case _:
-            raise ReportError("this is no report: it does not begin with 'gslb-report-1'")
+            raise ReportError("this is no report: it does not begin with 'gslb-report-2'")
     if not _is_name(vantage) or vantage not in keys:
-        raise ReportError(f"vantage {vantage[:VANTAGE_MAX]!r} is unknown; list it in `vantages`")
+        raise ReportError(
+            f"vantage {vantage[:VANTAGE_MAX]!r} is unknown; list it in `vantages`",
+            "unknown_vantage",
+        )
     if not hmac.compare_digest(mac, _mac(keys[vantage], name, body)):
-        raise ReportError(f"vantage {vantage!r}: the MAC is wrong; do both sides hold one key?")
+        raise ReportError(
+            f"vantage {vantage!r}: the MAC is wrong; do both sides hold one key?", "mac"
+        )
     try:
-        report = _parse(vantage, body)
-    except (ValueError, OverflowError, RecursionError) as problem:
+        return _parse(vantage, body, now_s, last.get(vantage))
+    except (ValueError, RecursionError) as problem:
         raise ReportError(f"vantage {vantage!r}: {problem}") from None
-    skew_s = report.sent_at_s - now_s
+
+
+def claimed(raw: bytes) -> str:
+    """Return which vantage *raw* says that it is from, whether that is true or not."""
+    head = raw[: len(_MAGIC) + 2 + VANTAGE_MAX].split(b" ", 2)
+    return head[1].decode("ascii", "replace") if len(head) == 3 else ""
+
+
+def _parse(vantage: str, body: bytes, now_s: float, held: Report | None) -> Report:
+    if len(body) < _HEAD.size:
+        raise ValueError(f"{len(body)} bytes after the first line; there are {_HEAD.size} at least")
+    epoch, sequence, sent_us, flags, count, size_bytes = _HEAD.unpack_from(body)
+    number, sent_at_s = (epoch, sequence), sent_us / _US
+    if max(number) > NUMBER_MAX:
+        raise ValueError(f"a number is not a whole one from 0 to {NUMBER_MAX}")
+    if flags not in (0, _CUT_OFF):
+        raise ValueError(f"the flags {flags:#x} are unknown")
+    _check_time(vantage, sent_at_s - now_s)
+    if held is not None and not _supersedes(held, number, sent_at_s):
+        raise ReportError(
+            f"vantage {vantage!r}: number {number} is not above {held.number}, which is held",
+            "number",
+        )
+    deflated = body[_HEAD.size : _HEAD.size + size_bytes]
+    lines = body[_HEAD.size + size_bytes :]
+    if len(deflated) != size_bytes or len(lines) != count * _LINE_BYTES:
+        raise ValueError("it is not as long as it says")
+    if lines[::_LINE_BYTES].translate(None, _VERDICT_OCTETS):
+        raise ValueError("a verdict is none of those that there are")
+    if lines[1::_LINE_BYTES].translate(None, _REASON_OCTETS):
+        raise ValueError("a reason is none of those that there are")
+    if held is not None and held.table.deflated == deflated:
+        table = held.table
+    else:
+        table = Subjects(deflated, MappingProxyType(_places(deflated)))
+    if len(table.places) != count:
+        raise ValueError(f"{len(table.places)} subjects where it says {count}, or one twice")
+    return Report(vantage, number, sent_at_s, bool(flags), now_s, table, lines)
+
+
+def _check_time(vantage: str, skew_s: float) -> None:
     if abs(skew_s) > SKEW_MAX_S:
         word = "ahead" if skew_s > 0 else "behind, or the report is an old one"
         raise ReportError(
             f"vantage {vantage!r}: its clock is {abs(skew_s):.1f} s {word};"
-            f" at most {SKEW_MAX_S:g} s are allowed: set both clocks by NTP"
+            f" at most {SKEW_MAX_S:g} s are allowed: set both clocks by NTP",
+            "clock" if skew_s > 0 else "stale",
         )
-    return replace(report, heard_at_s=now_s)
+
+
+def _too_long(size_bytes: int) -> ReportError:
+    return ReportError(f"{size_bytes} bytes; a report has at most {REPORT_MAX_BYTES}", "too_long")
 
 
 def _mac(key: bytes, vantage: bytes, body: bytes) -> bytes:
     assert key, "an empty key authenticates nobody"
-    signed = b"%b %b\n%b" % (_MAGIC, vantage, body)
-    return hmac.new(key, signed, sha256).hexdigest().encode()
+    signed = hmac.new(key, b"%b %b\n" % (_MAGIC, vantage), sha256)
+    signed.update(body)
+    return signed.hexdigest().encode()
 
 
 def _is_name(text: str) -> bool:
     return 0 < len(text) <= VANTAGE_MAX and _NAME_LETTERS.issuperset(text)
 
 
-def _parse(vantage: str, body: bytes) -> Report:
-    match json.loads(body):
-        case {"number": [epoch, sequence], "sent_at_s": sent_at_s, "table": [*rows]}:
-            number = (_whole(epoch, NUMBER_MAX), _whole(sequence, NUMBER_MAX))
+def _places(deflated: bytes) -> dict[Subject, int]:
+    inflating = zlib.decompressobj()
+    try:
+        octets = inflating.decompress(deflated, SUBJECTS_MAX_BYTES)
+    except zlib.error as problem:
+        raise ValueError(f"the subjects cannot be inflated: {problem}") from None
+    if not inflating.eof or inflating.unused_data:
+        raise ValueError(f"the subjects are cut short, or over {SUBJECTS_MAX_BYTES} bytes")
+    match json.loads(octets):
+        case [*rows]:
+            return {_subject(row): place for place, row in enumerate(rows)}
         case _:
-            raise ValueError("a report is {number: [epoch, sequence], sent_at_s, table: […]}")
-    table = dict(map(_row, rows))
-    if len(table) != len(rows):
-        raise ValueError("a subject is in the table twice")
-    return Report(vantage, number, _time(sent_at_s), MappingProxyType(table))
+            raise ValueError("the subjects are no list")
 
 
-def _row(row: object) -> tuple[Subject, Line]:
+def _subject(row: object) -> Subject:
     match row:
-        case [address, host, port, monitor, name, [verdict, reason], since_s, flips_at_s]:
-            subject = Subject(
-                _text(address),
-                (_text(host), _whole(port, PORT_MAX)),
-                _text(monitor),
-                _text(name),
-            )
-            flips = None if flips_at_s is None else _time(flips_at_s)
-            return subject, Line(Verdict(verdict), _text(reason), _time(since_s), flips)
+        case [address, host, port, monitor, name]:
+            target = (_text(host), _port(port))
+            return Subject(_text(address), target, _text(monitor), _text(name))
         case _:
-            raise ValueError(f"a row of the table has {_ROW_LENGTH} values")
+            raise ValueError(f"a subject has {_SUBJECT_LENGTH} values")
 
 
 def _text(value: object) -> str:
@@ -207,13 +348,7 @@ def _text(value: object) -> str:
     return value
 
 
-def _whole(value: object, value_max: int) -> int:
-    if type(value) is not int or not 0 <= value <= value_max:
-        raise ValueError(f"a number is not a whole one from 0 to {value_max}")
+def _port(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= PORT_MAX:
+        raise ValueError(f"a port is not a whole number from 0 to {PORT_MAX}")
     return value
-
-
-def _time(value: object) -> float:
-    if type(value) not in (int, float) or not isfinite(seconds := float(cast(float, value))):
-        raise ValueError("a time is not a finite number of seconds")
-    return seconds

@@ -104,6 +104,17 @@ def resumed(record: Record, *, now_s: float) -> Record:
     )
 
 
+def believed_part(record: Record) -> tuple[object, ...]:
+    """Return what of a record a belief is made from, to see whether routing is concerned."""
+    return (
+        record.verdict,
+        record.reason,
+        record.since_s,
+        record.flips_at_s,
+        record.risen_at_s,
+    )
+
+
 def recheck_at_s(record: Record, monitor: Monitor) -> float:
     """Return when the next probe of an undecided *record* starts: never before the last ended."""
     assert record.last_started_s is not None, "a streak comes from probes"

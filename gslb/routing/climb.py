@@ -11,6 +11,10 @@ The first of these that holds is served:
 Rule 4 is there because a monitor that calls the whole world down is, more often than not,
 itself what broke: an answer that might work beats one that cannot.
 
+While a drain is gradual, its members count as drained for a part of the clients, and as not drained
+for the others: the ladder is climbed for each part, and the candidates are put together.  So what
+a region is emptied of goes where it will go in the end, and never to what is left of it.
+
 Holding back a member that rose again is for when there is a choice: when rules 1 and 2
 find nobody, they are tried once more with the held ones given their whole share.
 """
@@ -21,12 +25,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import pairwise
 from math import gcd, lcm
 
-from gslb.health.belief import Belief, Word
+from gslb.health.belief import PARTS, Belief, Word
 from gslb.health.verdict import Verdict
 from gslb.model import Family, Member, Regions, Service
-from gslb.routing.ladder import PARTS, Beliefs, Rung, Standing, build
+from gslb.routing.ladder import Beliefs, Rung, Standing, build
 from gslb.routing.route import Rungs
 
 
@@ -70,6 +75,8 @@ class Climb:
 
     `at` is the index of the rung that was served, None when `all_down` decided.  `until_s`
     is the earliest time at which a verdict that this rests on may flip, None in quiet times.
+    While something is drained gradually, rungs and way are those of most clients, and
+    `staying` is the part, in thousandths, of those for whom none of that counts yet.
     """
 
     rungs: tuple[Rung, ...]
@@ -79,12 +86,69 @@ class Climb:
     candidates: tuple[Candidate, ...]
     until_s: float | None = None
     all_drained: bool = False
+    staying: int = PARTS
 
 
 def climb(
     service: Service, family: Family, order: Rungs, beliefs: Beliefs, regions: Regions, now_s: float
 ) -> Climb:
     """Return how the ladder of *service* is climbed by clients who get *order*."""
+    cuts = _cuts(service, order, beliefs, regions)
+    if len(cuts) == 2:
+        return _climb(service, family, order, beliefs, regions, now_s)
+    parts = [
+        (end - begin, _climb(service, family, order, _as_drained(beliefs, begin), regions, now_s))
+        for begin, end in pairwise(cuts)
+    ]
+    return _put_together(parts)
+
+
+def _cuts(service: Service, order: Rungs, beliefs: Beliefs, regions: Regions) -> list[int]:
+    """Return where, in thousandths of the clients, gradual drains begin to count."""
+    names = {name for rung in order for name in rung}
+    members = [m for pool in service.pools if pool.region in names for m in pool.members]
+    proxies = [proxy for name in names for proxy in regions[name].proxies]
+    return sorted({0, PARTS, *(beliefs(each).staying for each in (*members, *proxies))})
+
+
+def _as_drained(beliefs: Beliefs, place: int) -> Beliefs:
+    """Return what counts for clients from *place* on, until the next cut."""
+
+    def believed(member: Member) -> Belief:
+        belief = beliefs(member)
+        if not belief.staying:
+            return belief
+        return replace(belief, staying=0, forced=belief.forced if belief.staying <= place else None)
+
+    return believed
+
+
+def _put_together(parts: Sequence[tuple[int, Climb]]) -> Climb:
+    """Return the climb of all clients, given each part's width in thousandths."""
+    answered = [(width, done) for width, done in parts if done.candidates]
+    totals = [sum(candidate.share for candidate in done.candidates) for _, done in answered]
+    measure = lcm(*totals)
+    shares: dict[int, tuple[Candidate, int]] = {}
+    for (width, done), total in zip(answered, totals, strict=True):
+        for candidate in done.candidates:
+            _, sum_ = shares.get(id(candidate.member), (candidate, 0))
+            share = candidate.share * (measure // total) * width
+            shares[id(candidate.member)] = candidate, sum_ + share
+    common = gcd(*(share for _, share in shares.values()))
+    _, most = max(parts, key=lambda part: part[0])
+    flips = [done.until_s for _, done in parts if done.until_s is not None]
+    return replace(
+        most,
+        candidates=tuple(replace(c, share=share // common) for c, share in shares.values()),
+        until_s=min(flips, default=None),
+        staying=parts[0][0],
+    )
+
+
+def _climb(
+    service: Service, family: Family, order: Rungs, beliefs: Beliefs, regions: Regions, now_s: float
+) -> Climb:
+    """Return how the ladder is climbed where every drain is whole."""
 
     def rungs_as(believed: Beliefs) -> tuple[Rung, ...]:
         return build(service, family, order, believed, regions, now_s)

@@ -15,12 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import lcm
 
-from gslb.health.belief import Belief, Word
+from gslb.health.belief import PARTS, Belief, Word
 from gslb.health.verdict import Verdict
 from gslb.model import Failback, Family, Member, Pool, Regions, Service
 from gslb.routing.route import Rungs
-
-PARTS = 1000  # a ramp's share is counted in thousandths
 
 Beliefs = Callable[[Member], Belief]
 

@@ -15,12 +15,12 @@ from types import MappingProxyType
 from gslb.dns import name
 from gslb.dns.records import RECORD_BYTES, encode
 from gslb.dns.zone import Zone
-from gslb.health.belief import Belief
+from gslb.health.belief import PARTS, Belief
 from gslb.model import Family, Member, Regions, Service
 from gslb.routing.choice import ANSWER_BYTES_MAX, Choice, cumulative, key_of
 from gslb.routing.climb import Climb, Way, climb
 from gslb.routing.geo import BLANK, Atlas, GeoMap, MapKey, map_key
-from gslb.routing.ladder import PARTS, part_given
+from gslb.routing.ladder import part_given
 from gslb.routing.route import Rungs
 
 # What is believed of a service's member: words may be said of it in one service alone.
@@ -209,7 +209,10 @@ def _entry(
         MappingProxyType(choices),
         key_of(service.name),
         rests_on,
-        any(b.lives and part_given(b, service.failback, now_s) < PARTS for b in rests_on),
+        any(
+            b.staying or (b.lives and part_given(b, service.failback, now_s) < PARTS)
+            for b in rests_on
+        ),
     )
 
 

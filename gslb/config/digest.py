@@ -1,0 +1,72 @@
+"""The digest of a configuration: alike on all nodes that mean the same, wherever their files are.
+
+It is over what decides answers.  Of the main file that is what it means: regions, monitors, who
+votes and how, the safety catch; of zones, master files, measurements and databases their octets.
+What is one node's own does not enter: its name, addresses, folders, threads, limits, secrets, how
+it is reached, and what it tells others of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from gslb.config.mainfile import Main
+from gslb.config.named import without_links
+from gslb.config.zonefile import ReadZone
+from gslb.model import Monitor
+
+
+def digest(main: Main, zones: Iterable[ReadZone]) -> str:
+    """Return 64 hexadecimal digits that stand for what *main* and its *zones* say."""
+    spec = main.spec
+    meant = (
+        [_of_file(path) for path in (main.own.geo_database, main.own.asn_database)],
+        spec.geo.max_moved,
+        list(main.known.regions.values()),
+        [_meant(monitor) for monitor in main.known.monitors.values()],
+        main.quorum,
+        [(voter.name, voter.region) for voter in main.voters.values()],
+        spec.vantages.report_interval,
+        spec.vantages.probes_per_member,
+        spec.vantages.cut_off_at,
+        main.max_withdrawal,
+        # Of two files for one zone the first is served, so those keep their order.
+        sorted(map(_of_zone, zones), key=lambda of_zone: of_zone[0]),
+    )
+    return hashlib.sha256(repr(meant).encode()).hexdigest()
+
+
+def _meant(monitor: Monitor) -> Monitor:
+    """Return *monitor* with what its authorities are instead of where."""
+    if monitor.ca_file is None:
+        return monitor
+    return replace(monitor, ca_file=_of_file(Path(monitor.ca_file)))
+
+
+def _of_zone(zone: ReadZone) -> tuple[bytes, str, list[tuple[str, str]]]:
+    """Return a zone's name, the digest of its file, and those of the files that this one names."""
+    whole = without_links(zone.path)
+    others = (without_links(path) for path in zone.files)
+    return (
+        zone.apex,
+        _of_file(whole),
+        sorted((os.path.relpath(p, whole.parent), _of_file(p)) for p in others if p != whole),
+    )
+
+
+def _of_file(path: Path | None) -> str:
+    """Return the digest of a file's octets; nothing for what is no file or cannot be read."""
+    if path is None:
+        return ""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return ""
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

@@ -1,0 +1,30 @@
+"""Which vantages probe a member, where not all need to: those that rank highest for it.
+
+Rendezvous hashing: each vantage has a rank for each subject, which rests on nothing else.  So
+everyone works out the same without asking, and a vantage that comes or goes moves only what
+it takes over or leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from hashlib import blake2b
+from heapq import nlargest
+
+from gslb.model import Subject
+
+
+def assigned(
+    subject: Subject, voters: Collection[str], probes_per_member: int | None
+) -> frozenset[str]:
+    """Return so many of the voters, those that probe *subject*; None is all of them."""
+    if probes_per_member is None or probes_per_member >= len(voters):
+        return frozenset(voters)
+    host, port = subject.target
+    texts = (subject.address, host, str(port), subject.monitor, subject.host)
+    identity = "\0".join(texts).encode()
+
+    def rank(voter: str) -> tuple[bytes, str]:
+        return blake2b(b"%b\0%b" % (voter.encode(), identity), digest_size=16).digest(), voter
+
+    return frozenset(nlargest(probes_per_member, voters, key=rank))

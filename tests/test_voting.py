@@ -1,0 +1,177 @@
+"""Several vantages and several nodes over real sockets: votes cast, counted, told and shown."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import AsyncExitStack
+
+import pytest
+
+from gslb.config.settings import Endpoint
+from tests.running import gslb, members, pool, running, service, written
+from tests.voters import DOWN, UNKNOWN, UP, Voter, free_port, node_of, post, voting
+
+A, B, C = "127.1.0.1", "127.1.0.2", "127.1.0.3"
+WWW = {"www": service(pools={"us-east": [A, B, C]})}
+NAMES = ("ap", "eu", "us")
+
+
+async def test_a_node_without_voters_takes_no_reports(tmp_path):
+    async with running(written(tmp_path), settled=False) as node:
+        assert await post(node, b"anything") == 403
+
+
+async def test_one_vantage_takes_nobody_out_and_two_of_three_do(tmp_path):
+    async with running(written(tmp_path, WWW, **voting(*NAMES)), settled=False) as node:
+        ap, eu, us = map(Voter, NAMES)
+        for each in (ap, eu, us):
+            assert await each.reports(node) == 204
+        await node.becomes({A, B, C})
+
+        await ap.reports(node, UP, {A: DOWN})
+        await node.becomes({A, B, C})
+        await eu.reports(node, UP, {A: DOWN})
+        await node.becomes({B, C})
+
+        told = await node.event("verdict", member=A, verdict="down")
+        said = {vote["vantage"]: vote["verdict"] for vote in told.fields["votes"]}
+        assert said == {"ap": "down", "eu": "down", "us": "up"}
+
+
+async def test_status_and_members_show_who_votes_what(tmp_path):
+    async with running(written(tmp_path, WWW, **voting(*NAMES)), settled=False) as node:
+        await Voter("ap").reports(node, UP, {A: DOWN})
+        await Voter("eu").reports(node, DOWN, cut_off=True)
+
+        _, listed = await node.http("GET", "/v1/members")
+        _, status = await node.http("GET", "/v1/status")
+
+    (member,) = (each for each in listed["members"] if each["address"] == A)
+    votes = {vote["vantage"]: vote for vote in member["votes"]}
+    assert votes["ap"]["verdict"] == "down"
+    assert votes["ap"]["reason"] == "refused"
+    assert votes["eu"]["left_out"] == "abstains"
+    states = {each["vantage"]: each["state"] for each in status["vantages"]}
+    assert states == {"ap": "heard", "eu": "cut off", "us": "never heard"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "status", "kind"),
+    [
+        (lambda octets: octets[:-1] + bytes([octets[-1] ^ 1]), 401, "mac"),
+        (lambda octets: b"nonsense", 400, "malformed"),
+        (lambda octets: octets.replace(b" eu ", b" xx ", 1), 401, "unknown_vantage"),
+    ],
+)
+async def test_what_is_wrong_with_a_report_costs_that_report_and_is_counted(
+    tmp_path, spoil, status, kind
+):
+    async with running(written(tmp_path, WWW, **voting(*NAMES)), settled=False) as node:
+        subjects = dict.fromkeys(node.node.controller.subjects(), DOWN)
+        octets = Voter("eu").report(subjects, node.node.clock())
+
+        assert await post(node, spoil(octets)) == status
+        assert await node.addresses() == {A, B, C}
+
+        who = "eu" if kind == "mac" else "unknown"
+        line = f'gslb_reports_total{{result="{kind}",vantage="{who}"}}'
+        assert await node.metric(line) == 1
+
+
+async def test_a_report_played_back_is_refused_and_changes_nothing(tmp_path):
+    async with running(written(tmp_path, WWW, **voting(*NAMES)), settled=False) as node:
+        eu = Voter("eu")
+        subjects = dict.fromkeys(node.node.controller.subjects(), DOWN)
+        recorded = eu.report(subjects, node.node.clock())
+        assert await post(node, recorded) == 204
+        await eu.reports(node, UP)
+
+        assert await post(node, recorded) == 409
+
+        assert await node.metric('gslb_reports_total{result="number",vantage="eu"}') == 1
+
+
+async def test_when_all_vantages_fall_silent_the_last_verdicts_stay(tmp_path):
+    async with running(written(tmp_path, WWW, **voting(*NAMES)), settled=False) as node:
+        for name in NAMES:
+            await Voter(name).reports(node, UP, {A: DOWN})
+        await node.becomes({B, C})
+
+        await node.event("votes_frozen")
+
+        assert await node.addresses() == {B, C}
+        _, status = await node.http("GET", "/v1/status")
+        assert status["frozen_since"] is not None
+
+
+async def test_verdicts_of_votes_outlive_a_restart(tmp_path):
+    path = written(tmp_path, WWW, **voting(*NAMES))
+    async with running(path, settled=False) as node:
+        for name in NAMES:
+            await Voter(name).reports(node, UP, {A: DOWN})
+        await node.becomes({B, C})
+
+    async with running(path, settled=False) as node:
+        assert await node.addresses() == {B, C}
+
+
+async def test_a_vantage_that_knows_nothing_has_no_vote(tmp_path):
+    async with running(written(tmp_path, WWW, **voting("ap", "eu")), settled=False) as node:
+        await Voter("ap").reports(node, UNKNOWN)
+        await Voter("eu").reports(node, UP, {A: DOWN})
+
+        await node.becomes({B, C})
+
+
+async def test_real_vantages_report_to_all_nodes_and_go_on_without_one_of_them(tmp_path):
+    nodes = {name: Endpoint("127.0.0.1", free_port()) for name in ("ns1", "ns2")}
+    async with AsyncExitStack() as stack:
+        one, two = await stack.enter_async_context(members(A, B))
+        services = {"www": service(pools={"us-east": pool(one, two)})}
+        keys = voting(*NAMES, nodes=nodes)
+        paths = [node_of(tmp_path, name, services, nodes, **keys) for name in nodes]
+        *_, last = [
+            await stack.enter_async_context(gslb("probe", paths[0], "--vantage", name))
+            for name in NAMES
+        ]
+        first, second = [await stack.enter_async_context(running(path)) for path in paths]
+
+        one.behave("refuse")
+        for node in (first, second):
+            await node.becomes({B})
+
+        last.signal(signal.SIGTERM)
+        assert await last.ended() == 0
+        one.behave("ok")
+        for node in (first, second):
+            await node.becomes({A, B})
+            status, members_ = await node.http("GET", "/v1/members")
+            assert status == 200
+            assert all(len(each["votes"]) == 3 for each in members_["members"])
+
+
+async def test_a_nodes_own_prober_can_be_a_vantage(tmp_path):
+    nodes = {name: Endpoint("127.0.0.1", free_port()) for name in ("ns1", "ns2")}
+    async with members(A, B) as (one, two), AsyncExitStack() as stack:
+        services = {"www": service(pools={"us-east": pool(one, two)})}
+        keys = voting("ap", "eu", nodes=nodes)
+        named = dict(zip(nodes, ("ap", "eu"), strict=True))
+        first, second = [
+            await stack.enter_async_context(
+                running(node_of(tmp_path, name, services, nodes, vantage=vantage, **keys))
+            )
+            for name, vantage in named.items()
+        ]
+
+        two.behave("refuse")
+
+        for node in (first, second):
+            await node.becomes({A})
+            _, status = await node.http("GET", "/v1/status")
+            assert {each["state"] for each in status["vantages"]} == {"heard"}
+
+
+async def test_a_vantage_says_what_is_wrong_with_its_name(tmp_path):
+    async with gslb("probe", written(tmp_path, WWW, **voting("eu")), "--vantage", "eo") as process:
+        assert await process.ended() == 1
+        assert any("eu" in line for line in process.lines), process.lines
