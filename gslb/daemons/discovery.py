@@ -226,10 +226,14 @@ class Discovery:
     async def _save_changes(self) -> None:
         while True:
             await asyncio.sleep(SAVE_AFTER_S)
-            now = self._to_remember()
-            if now != self._saved:
-                self._saved = now
-                await aside(partial(save, self._folder, now))
+            await self.save()
+
+    async def save(self) -> None:
+        """Write what a next start should find, if it is something else than was written."""
+        now = self._to_remember()
+        if now != self._saved:
+            self._saved = now
+            await aside(partial(save, self._folder, now))
 
     def _to_remember(self) -> Remembered:
         return Remembered(

@@ -253,6 +253,7 @@ class Node:
         try:
             async with asyncio.timeout(SAVE_LAST_MAX_S):
                 self._saved(await aside(self._writing()))
+                await self.discovery.save()
         except TimeoutError:
             self._saved(OSError(f"not written within {SAVE_LAST_MAX_S:g} s"))
 
