@@ -8,16 +8,17 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+from gslb.config.eventkinds import EVENT_KINDS
+
 ROOT = Path(__file__).parent.parent
 
 
 def events() -> str:
     """Return every kind of event that is logged and streamed, with its fields."""
     found: dict[str, set[str]] = {}
-    for call in calls("announce"):
-        kind = call.args[0]
-        assert isinstance(kind, ast.Constant), "events have names that can be found with grep"
-        found.setdefault(str(kind.value), set()).update(each.arg or "" for each in call.keywords)
+    for kind, call in announced():
+        fields = {each.arg for each in call.keywords if each.arg is not None}
+        found.setdefault(kind, set()).update(fields)
     rows = (
         f"| `{kind}` | {', '.join(f'`{field}`' for field in sorted(fields))} |"
         for kind, fields in sorted(found.items())
@@ -37,16 +38,38 @@ def events() -> str:
     )
 
 
-def calls(method: str) -> Iterator[ast.Call]:
-    """Yield every call of a method of that name in the program."""
+def announced() -> Iterator[tuple[str, ast.Call]]:
+    """Yield each kind of event with a call that announces it.
+
+    Where a call chooses among kinds, they are those that its argument, or else its module, names.
+    """
     for path in sorted((ROOT / "gslb").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Attribute)
-                and node.func.attr == method
-            ):
-                yield node
+        tree = ast.parse(path.read_text())
+        calls = list(_calls(tree, "announce"))
+        plain = {text for call in calls for text in _texts(call.args[0])}
+        for call in calls:
+            kinds = set(_texts(call.args[0]))
+            if not kinds:
+                kinds = set(_texts(tree)) & set(EVENT_KINDS) - plain
+                assert kinds, f"{path}:{call.lineno}: events have names that can be found with grep"
+            for kind in sorted(kinds):
+                yield kind, call
+
+
+def _calls(tree: ast.AST, method: str) -> Iterator[ast.Call]:
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == method
+        ):
+            yield node
+
+
+def _texts(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def limits() -> str:

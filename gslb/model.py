@@ -87,6 +87,18 @@ class Subject:
     host: str
 
 
+class Source(Enum):
+    """Where a member is known from; the value is what the admin API shows.
+
+    The order is that of precedence: an address that several name is the first one's.
+    """
+
+    CONFIGURED = "configured"
+    LEASE = "lease"
+    FILE = "file"
+    DNS = "dns"
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """One address or host name that can take a pool's traffic; weight 0 makes it a reserve.
@@ -98,6 +110,7 @@ class Member:
     address: Address | str
     weight: int = 1
     subject: Subject | None = None
+    source: Source = Source.CONFIGURED
 
     @property
     def family(self) -> Family:
@@ -107,13 +120,42 @@ class Member:
         return Family.A if self.address.version == 4 else Family.AAAA
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discover:
+    """From where a pool's members come beside those that are written down, and how they are probed.
+
+    `register` lets members register themselves over the admin API.  `file` is the absolute path
+    of a file or folder that lists members.  `dns` is a host name, whose addresses are members, or
+    the name of SRV records (RFC 2782), lower-case and without the last dot; `resolver` is the
+    address and port of who is asked for it, None for whom the system asks.  `monitor` is the
+    monitor's name, None where nobody probes; `port` and `host` are as in a member's `Subject`.
+    """
+
+    register: bool = False
+    file: str | None = None
+    dns: str | None = None
+    resolver: tuple[str, int] | None = None
+    monitor: str | None = None
+    port: int = 0
+    host: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A service's members in one region; weight 0 makes all of them reserves."""
+    """A service's members in one region; weight 0 makes all of them reserves.
+
+    `discover` is None where only configured members can be in it.
+    """
 
     region: str
     members: tuple[Member, ...]
     weight: int = 100
+    discover: Discover | None = None
+
+    def families(self) -> frozenset[Family]:
+        """Return the families that its members have, or may come to have."""
+        has = {member.family for member in self.members}
+        return frozenset(has if self.discover is None else has | {Family.A, Family.AAAA})
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +273,13 @@ class Service:
     failback: Failback = Failback()
 
     def families(self) -> tuple[Family, ...]:
-        """Return the families that any member has, in the order of their RR types."""
-        return tuple(sorted({member.family for pool in self.pools for member in pool.members}))
+        """Return the families that any member has or may come to have, by their RR types."""
+        return tuple(sorted({family for pool in self.pools for family in pool.families()}))
+
+    @property
+    def discovers(self) -> bool:
+        """Return whether members may come and go while the configuration stays."""
+        return any(pool.discover is not None for pool in self.pools)
 
 
 @dataclass(frozen=True, slots=True)

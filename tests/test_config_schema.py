@@ -28,6 +28,13 @@ def as_json(text):
         MAIN,
         WWW,
         MAIN + "admin_token: {env: A}\ngeo:\nmax_withdrawal: {share: 50%, for: 60s}\n",
+        MAIN
+        + "vantage: eu\nvantages: {unknown_after: null, cut_off_at: null, probes_per_member: 2,\n"
+        "  min_vantages: 1, report_interval: 5s, voters: {eu: {region: eu-west, key: {env: A}}}}\n"
+        "carrier: {key: text, nodes: {ns1: 'http://192.0.2.53:8053'}, ca: ca.pem}\n"
+        "webhooks: [{url: 'https://hooks.example.com', events: [verdict], key: {file: a}}]\n",
+        MAIN + "vantages: {probes_per_member: all, voters: }\ncarrier: {key: {text: a}, nats:\n"
+        "  {servers: ['tls://n.example.net'], user: a, password: b, bucket: c, replicas: 3}}\n",
         ZONE + "  x: {route: [nearest, {asns: {64500: [eu-west, [us-east]]}}], sticky: false,\n"
         "      answers: all, pools: {eu-west: [{address: lb.example.net}]}}\n",
     ],
@@ -36,7 +43,15 @@ def test_the_json_schema_accepts_what_loads(text):
     jsonschema.validate(as_json(text), json_schema())
 
 
-@pytest.mark.parametrize("text", ["lisen: 1", FULL_MAIN + "x: 1", "zone: a", "zones: a"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["lisen: 1", FULL_MAIN + "x: 1", "zone: a", "zones: a"],
+        MAIN + "carrier: {nodes: {}}",
+        MAIN + "vantages: {voters: {eu: {}}}",
+        MAIN + "webhooks: [{events: [none], url: 'https://hooks.example.com'}]",
+    ],
+)
 def test_the_json_schema_refuses_what_does_not(text):
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(as_json(text), json_schema())
@@ -87,6 +102,31 @@ def files(draw, whole):
     length = draw(st.integers(0, 20))
     piece = draw(TREES | st.text(max_size=5))
     return (whole[:start] + piece + whole[start + length :]).encode("utf-8", "surrogatepass")
+
+
+KEY = "0123456789abcdef"
+VOTES = (
+    MAIN
+    + f"vantage: eu\nvantages: {{quorum: 1, voters: {{eu: {{key: {KEY}, region: eu-west}}}}}}\n"
+    f"carrier: {{key: {{text: {KEY}}}, nodes: {{h: 'http://127.0.0.1:8053'}}, nats: null}}\n"
+    f"webhooks: [{{url: 'https://hooks.example.com', events: [verdict], key: {KEY}}}]\n"
+)
+
+
+@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=100)
+@given(main=files(VOTES), vantage=st.none() | st.sampled_from(["eu", "us"]))
+@example(main=VOTES.encode(), vantage="eu")
+def test_any_file_about_votes_is_a_config_or_a_config_error(tmp_path, main, vantage):
+    folder = Folder(tmp_path)
+    folder.write({"gslb.yaml": main, "zone.yaml": WWW, "example.com.zone": MASTER})
+    try:
+        config = load(tmp_path / "gslb.yaml", hostname="h", environ={}, vantage=vantage)
+    except ConfigError as error:
+        notes = error.complaints
+    else:
+        assert vantage in (None, config.vantage)
+        notes = config.warnings
+    assert all(note.line >= 1 and note.column >= 1 and note.hint for note in notes)
 
 
 @settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=150)

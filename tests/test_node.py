@@ -189,7 +189,7 @@ async def test_two_services_that_share_a_member_share_its_probe(tmp_path):
         }
         monitors = {"web": {**MONITOR, "host": "health.example.com"}}
         async with running(written(tmp_path, services, monitors=monitors)) as node:
-            probed = len(node.node.prober.records)
+            probed = len(node.node.voting.prober.records)
             one.behave("500")
             await node.verdict("down", one)
             await node.becomes(set(), "www.example.com")

@@ -15,13 +15,15 @@ from gslb.cli.progress import progress_bar
 from gslb.cli.shown import complaints, counted, err, fail, show_json, show_table
 from gslb.config.named import shorter
 from gslb.config.schema import json_schema
-from gslb.config.settings import Config
+from gslb.config.settings import Carrier, Config
 from gslb.daemons import logs, native, planner
 from gslb.daemons.controller import TICK_S
 from gslb.daemons.node import Node
 from gslb.errors import Complaint, ConfigError
+from gslb.health.report import REPORT_GAP_S
+from gslb.health.share import assigned
 from gslb.health.verdict import worst_detection_s
-from gslb.model import Monitor
+from gslb.model import Monitor, Subject
 from gslb.routing.snapshot import map_keys, members_of
 
 SWITCH_S = 0.001  # until a thread that computes lets another have the interpreter
@@ -91,10 +93,21 @@ def check(
     counts = {key: summary[key] for key in ("zones", "services", "members", "regions")}
     print("ok: " + ", ".join(counted(count, key) for key, count in counts.items()))
     rows = [
-        (each.name, each.type, members, f"{worst_s(each):g}s") for each, members in monitored(read)
+        (each.name, each.type, members, f"{worst_s(each, read):g}s")
+        for each, members in monitored(read)
     ]
     if rows:
         show_table(("monitor", "type", "members", "worst time from death to changed answers"), rows)
+    if read.voters:
+        show_table(
+            ("voter", "region", "members"),
+            [
+                (name, read.voters[name].region or "", members)
+                for name, members in watched_by(read).items()
+            ],
+        )
+    if read.carrier is not None:
+        print(f"reports and words travel {how_carried(read.carrier)}")
 
 
 def summary_of(config: Config) -> dict[str, object]:
@@ -105,28 +118,63 @@ def summary_of(config: Config) -> dict[str, object]:
         "members": sum(len(p.members) for s in config.services() for p in s.pools),
         "regions": len(config.regions),
         "monitors": [
-            {"monitor": each.name, "type": each.type, "members": members, "worst_s": worst_s(each)}
+            {
+                "monitor": each.name,
+                "type": each.type,
+                "members": members,
+                "worst_s": worst_s(each, config),
+            }
             for each, members in monitored(config)
         ],
+        "voters": [
+            {"vantage": name, "region": config.voters[name].region, "members": members}
+            for name, members in watched_by(config).items()
+        ],
+        "carrier": None if config.carrier is None else how_carried(config.carrier),
         "config_hash": config.hash,
     }
 
 
 def monitored(config: Config) -> list[tuple[Monitor, int]]:
     """Return each monitor that probes anyone, and how many addresses it probes."""
-    subjects = {
+    counts = Counter(subject.monitor for subject in subjects_of(config))
+    return [(each, counts[name]) for name, each in config.monitors.items() if counts[name]]
+
+
+def watched_by(config: Config) -> dict[str, int]:
+    """Return how many addresses each voter probes."""
+    counts = Counter(
+        voter
+        for subject in subjects_of(config)
+        for voter in assigned(subject, config.voters, config.probes_per_member)
+    )
+    return {name: counts[name] for name in config.voters}
+
+
+def subjects_of(config: Config) -> set[Subject]:
+    """Return all that is probed."""
+    return {
         member.subject
         for service in config.services()
         for member in members_of(service, config.regions)
         if member.subject is not None
     }
-    counts = Counter(subject.monitor for subject in subjects)
-    return [(each, counts[name]) for name, each in config.monitors.items() if counts[name]]
 
 
-def worst_s(monitor: Monitor) -> float:
-    """Return the worst time in seconds from a member's death to changed answers on one node."""
-    return worst_detection_s(monitor, tick_s=TICK_S)
+def how_carried(carrier: Carrier) -> str:
+    """Return how reports and words travel, in a few words."""
+    if carrier.nats is not None:
+        return f"by NATS at {', '.join(carrier.nats.servers)}"
+    return f"over HTTP between {', '.join(carrier.nodes)}"
+
+
+def worst_s(monitor: Monitor, config: Config) -> float:
+    """Return the worst time in seconds from a member's death to changed answers on one node.
+
+    With voters a flip has to be reported; how long that is under way is the network's.
+    """
+    report_s = REPORT_GAP_S if config.voters else 0.0
+    return worst_detection_s(monitor, report_s=report_s, tick_s=TICK_S)
 
 
 def fenced_out(world: planner.World) -> list[Complaint]:

@@ -48,7 +48,7 @@ def probe(
 
 
 async def _probe(path: Path, name: str, metrics: Endpoint | None) -> None:
-    outpost = Outpost.start(path, name, steady_clock())
+    outpost = await Outpost.start(path, name, steady_clock())
     err(*(f"gslb: {each}" for each in (*outpost.config.complaints(), *outpost.config.warnings)))
     if metrics is not None:
         try:

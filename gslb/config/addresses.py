@@ -15,6 +15,8 @@ from gslb.config.settings import Endpoint
 from gslb.dns import name
 from gslb.model import PORT_MAX, Address, Network
 
+DNS_PORT = 53
+
 _HOST_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 
@@ -71,6 +73,22 @@ def target(value: object) -> tuple[str, int | None]:
     if port == 0:
         raise ScalarError(f"{shown(value)} has port 0", f"write a port from 1 to {PORT_MAX}")
     return host_or_address(host), port
+
+
+def resolver(value: object) -> tuple[str, int]:
+    """Return address and port of a resolver; the port is 53 where it is not written."""
+    host, port = _host_port(text(value))
+    if port == 0:
+        raise ScalarError(f"{shown(value)} has port 0", f"write a port from 1 to {PORT_MAX}")
+    return str(address(host)), DNS_PORT if port is None else port
+
+
+def dns_name(value: object) -> str:
+    """Return a name to resolve, in lower case without the last dot; addresses are none."""
+    host = text(value)
+    if _looks_like_address(host):
+        raise ScalarError(f"{shown(value)} is an address", "list it under `members`")
+    return host_name(host)
 
 
 def _host_port(value: str) -> tuple[str, int | None]:

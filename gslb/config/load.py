@@ -166,6 +166,7 @@ def _warn_of_unused(main: Main, top: At, served: Iterable[ServedZone]) -> None:
     members = [member for pool in pools for member in pool.members]
     proxies = [proxy for region in main.known.regions.values() for proxy in region.proxies]
     monitors = {m.subject.monitor for m in (*members, *proxies) if m.subject is not None}
+    monitors |= {pool.discover.monitor or "" for pool in pools if pool.discover is not None}
     for unused in main.spec.monitors.keys() - monitors:
         hint = "name it as the monitor of a service, or remove it"
         (top / "monitors" / unused).warn("no member is probed by this monitor", hint, on_key=True)

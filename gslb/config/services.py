@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from gslb.config.known import Known
 from gslb.config.nodes import At, shown
 from gslb.config.routes import RouteReader
-from gslb.config.zonekeys import MemberSpec, PoolSpec, ServiceSpec
+from gslb.config.zonekeys import DiscoverSpec, MemberSpec, PoolSpec, ServiceSpec
 from gslb.dns import name
 from gslb.model import (
+    Discover,
     Failback,
     Member,
+    Monitor,
     Nearest,
     Pool,
     Service,
@@ -36,6 +39,7 @@ class ServiceReader:
     apex: bytes
     known: Known
     routes: RouteReader
+    folder: Path
     first_of: dict[bytes, str] = field(default_factory=dict)
 
     def read(self, written: str, spec: ServiceSpec, at: At) -> Service | None:
@@ -101,15 +105,16 @@ class ServiceReader:
         for region, pool in spec.pools.items():
             here = at / "pools" / region
             self.known.check_region(region, here, on_key=True)
-            if not pool.members:
+            if not pool.members and (pool.discover is None or here.has("members")):
                 (here / "members").miss("give the pool a member, such as [192.0.2.1]")
             members = tuple(
                 self._member(member, spec, text, here / "members" / index, seen)
                 for index, member in enumerate(pool.members)
             )
-            pools.append(Pool(region, members, pool.weight))
+            discover = self._discover(pool.discover, spec, text, here / "discover")
+            pools.append(Pool(region, members, pool.weight, discover))
         self._check_kinds(spec.pools, owner, text, at)
-        reserves = all(p.weight == 0 or all(m.weight == 0 for m in p.members) for p in pools)
+        reserves = all(map(_is_reserve, pools))
         if reserves and not (at / "pools").spoiled:
             hint = "give a pool and its members a weight above 0"
             (at / "pools").warn("all members are reserves: they share equally", hint, on_key=True)
@@ -137,9 +142,30 @@ class ServiceReader:
             address=str(member.address),
             target=(host, rule.port if port is None else port),
             monitor=rule.name,
-            host=rule.host or text.removeprefix("*."),
+            host=_host_of(rule, text),
         )
         return Member(member.address, member.weight, subject)
+
+    def _discover(
+        self, spec: DiscoverSpec | None, service: ServiceSpec, text: str, at: At
+    ) -> Discover | None:
+        """Return from where members come to a pool, and how they are probed."""
+        if spec is None:
+            return None
+        if not (spec.registers or spec.file or spec.dns) and not at.spoiled:
+            at.wrong("discovers nothing", "write `register: true`, a `file` or a `dns` name in it")
+        if spec.resolver is not None and spec.dns is None and not at.spoiled:
+            (at / "resolver").wrong("is asked for nothing", "write `dns`, or leave it out")
+        rule = self.known.monitors.get(service.monitor or "")
+        return Discover(
+            register=spec.registers,
+            file=None if spec.file is None else str((self.folder / spec.file).absolute()),
+            dns=spec.dns,
+            resolver=spec.resolver,
+            monitor=None if rule is None else rule.name,
+            port=0 if rule is None else rule.port,
+            host="" if rule is None else _host_of(rule, text),
+        )
 
     def _check_kinds(self, pools: Mapping[str, PoolSpec], owner: bytes, text: str, at: At) -> None:
         """Complain of host names at the apex, beside addresses, and of the service's own."""
@@ -159,6 +185,11 @@ class ServiceReader:
                 here.wrong(f"{address} is a host name, and this is the zone's apex", hint)
             elif address == text:
                 here.wrong(f"{address} is this service itself", "name another host")
+        for region, pool in pools.items():
+            if pool.discover is not None and members and isinstance(members[0][1], str):
+                problem = f"members are found by address, and {members[0][1]} is a host name"
+                hint = "a service's members are all addresses, or all host names"
+                (at / "pools" / region / "discover").wrong(problem, hint, on_key=True)
 
     def _check_locations(self, spec: ServiceSpec, steps: tuple[Step, ...], at: At) -> None:
         if not any(isinstance(step, Nearest) for step in steps):
@@ -172,6 +203,17 @@ class ServiceReader:
                     f"of {self.known.main_file}, or choose another route"
                 )
                 (at / "pools" / region).wrong(problem, hint, on_key=True)
+
+
+def _host_of(rule: Monitor, text: str) -> str:
+    """Return the Host of the probes of members of the service *text*."""
+    return rule.host or text.removeprefix("*.")
+
+
+def _is_reserve(pool: Pool) -> bool:
+    """Return whether nobody in *pool* has weight, nor may come to have some."""
+    known = all(member.weight == 0 for member in pool.members)
+    return pool.weight == 0 or (pool.discover is None and known)
 
 
 def _ttl_min_s(spec: ServiceSpec, at: At) -> int:

@@ -134,7 +134,8 @@ class _Reader:
                 at.miss("write a service, or leave `services` out")
             return []
         routes = RouteReader(self._known, self._measurements)
-        reader = ServiceReader(apex or _apex_of(self._path, b"") or _STAND_IN, self._known, routes)
+        stand_in = _apex_of(self._path, b"") or _STAND_IN
+        reader = ServiceReader(apex or stand_in, self._known, routes, self._path.parent)
         found = []
         for written, service_spec in spec.services.items():
             here = at / written

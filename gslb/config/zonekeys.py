@@ -30,14 +30,17 @@ from gslb.config.fields import (
     Answers,
     Asns,
     BiasKm,
+    Boolean,
     Continents,
     Countries,
     FilePath,
+    HostName,
     Keys,
     Km,
     Label,
     MemberAddress,
     RegionList,
+    Resolver,
     Share,
     Subnets,
     Target,
@@ -96,13 +99,33 @@ def _pool(value: object) -> object:
     return {"members": value} if isinstance(value, list) else value
 
 
+class DiscoverSpec(Keys):
+    """From where members come beside those that are written down."""
+
+    registers: Boolean = field(
+        False, "Whether members may register themselves over the admin API.", "register"
+    )
+    file: FilePath | None = field(None, "File, or folder of files, that lists members.")
+    dns: HostName | None = field(
+        None, "Name whose A and AAAA records are members, or _service._proto.NAME (SRV)."
+    )
+    resolver: Resolver | None = field(
+        None, "Resolver to ask for `dns`: ADDRESS or ADDRESS:PORT; default: the system's."
+    )
+
+
 class PoolSpec(Keys):
     """A service's members in one region."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["members"]})
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["members"]}, {"required": ["discover"]}]}
+    )
 
     weight: Weight = field(100, "The pool's weight among those on its rung; 0: all are reserves.")
-    members: list[Member] = needed([], "The pool's members.", MEMBERS_MAX)
+    members: list[Member] = field(
+        [], "The pool's members; needed unless it discovers some.", most=MEMBERS_MAX
+    )
+    discover: DiscoverSpec | None = field(None, "Where else its members come from.")
 
 
 Pool = Annotated[PoolSpec, BeforeValidator(_pool, json_schema_input_type=list[Member] | PoolSpec)]

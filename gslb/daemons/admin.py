@@ -24,6 +24,7 @@ from gslb.config.settings import Endpoint
 from gslb.daemons import guard
 from gslb.daemons.controller import Controller
 from gslb.daemons.counters import Counters
+from gslb.daemons.discovery import Discovery
 from gslb.daemons.events import LISTENERS_MAX, Event, Events
 from gslb.daemons.explainer import as_json, explain_any
 from gslb.daemons.intake import Intake
@@ -40,6 +41,7 @@ from gslb.daemons.jsonhttp import (
 from gslb.daemons.openapi import document
 from gslb.daemons.operators import TooManyWordsError, UnknownMemberError
 from gslb.daemons.page import Page, read_page
+from gslb.daemons.registering import Registering
 from gslb.daemons.shapes import forced_shape, members_shape, ready_shape, status_shape
 from gslb.daemons.words import read_word
 from gslb.dns import name
@@ -65,6 +67,7 @@ class Admin:
         heartbeat_s: float = HEARTBEAT_S,
         limits: Limits | None = None,
         intake: Intake | None = None,
+        discovery: Discovery | None = None,
     ) -> None:
         self._controller = controller
         self._counters = counters
@@ -75,10 +78,10 @@ class Admin:
         self._started_s = clock()
         self._closing = asyncio.Event()
         self._page: Page = read_page()
-        self.server = Server(self._routes(), limits or Limits())
+        self.server = Server(self._routes(discovery), limits or Limits())
         self.endpoint: Endpoint | None = None
 
-    def _routes(self) -> tuple[Route, ...]:
+    def _routes(self, discovery: Discovery | None) -> tuple[Route, ...]:
         return (
             Route("GET", "/", self._dashboard),
             Route("GET", "/healthz", self._healthz),
@@ -93,6 +96,7 @@ class Admin:
             Route("POST", "/v1/publish", self._publish),
             *self._intake.routes(),
             Route("GET", "/v1/events", self._stream, streams=True),
+            *(() if discovery is None else Registering(discovery, self._check).routes()),
         )
 
     async def listen(self, endpoint: Endpoint) -> None:

@@ -23,6 +23,7 @@ from gslb.daemons.planner import World
 from gslb.daemons.reload import Reread
 from gslb.daemons.resting import resting, subjects_of
 from gslb.daemons.store import State
+from gslb.dns import name
 from gslb.health.belief import Belief, Forced, believe
 from gslb.health.catch import Review, review
 from gslb.health.opinion import Flip, Opinion
@@ -30,6 +31,7 @@ from gslb.health.probe import Result
 from gslb.health.verdict import Record, Verdict, believed_part
 from gslb.health.words import ForcedKey
 from gslb.model import Member, Monitor, Service, Subject
+from gslb.routing.found import NOTHING, Found, peopled
 from gslb.routing.snapshot import Snapshot, compile_snapshot
 
 TICK_S = 1.0
@@ -56,6 +58,7 @@ class Controller:
         counters: Counters,
         events: Events,
         restored: State | None = None,
+        found: Found = NOTHING,
     ) -> None:
         self._clock = clock
         self._counters = counters
@@ -68,6 +71,8 @@ class Controller:
         self._held = Review()
         self._waives_hold = False
         self._touched: set[bytes] | None = None  # services to compile again; None is all
+        self._found = found
+        world = replace(world, plan=peopled(world.plan, found))
         self._resting = resting(world.plan)
         self.operators = Operators(
             world.config.node,
@@ -78,6 +83,7 @@ class Controller:
             self._hear_of,
             restored.words if restored else {},
         )
+        self.lease_ends_s: Callable[[str, str, Member], float | None] = lambda *_: None
         self.dirty = False
         self.on_change: Callable[[], None] = self.tick
         self.serve: Callable[[Snapshot], None] = lambda _: None
@@ -128,7 +134,7 @@ class Controller:
 
     def subjects(self) -> dict[Subject, Monitor]:
         """Return what is to be probed, with the rule for each."""
-        return subjects_of(self.config.services(), self.config)
+        return subjects_of(self.world.plan.services.values(), self.config)
 
     def record_of(self, member: Member) -> Record:
         """Return what has been measured of *member*."""
@@ -240,7 +246,8 @@ class Controller:
 
         For a thread: with thousands of services this takes seconds, which nobody should wait for.
         """
-        made = compile_snapshot(world.plan, self.believed, generation=0, now_s=self._clock())
+        plan = peopled(world.plan, self._found)
+        made = compile_snapshot(plan, self.believed, generation=0, now_s=self._clock())
         self.prepare(made, world.config)
         return made
 
@@ -250,8 +257,9 @@ class Controller:
         Of what was compiled *ahead* only that is compiled again of which other things are believed.
         """
         old = self.config
-        self.world, self.kept_zones = reread.world, reread.kept
-        self._touched, self._resting = None, resting(reread.world.plan)
+        plan = peopled(reread.world.plan, self._found)
+        self.world, self.kept_zones = replace(reread.world, plan=plan), reread.kept
+        self._touched, self._resting = None, resting(plan)
         if reread.held is not None and reread.held != self.geo_held:
             self._counters.events["gslb_geo_changes_held"] += 1
             self._events.announce("geo_held", error=reread.held)
@@ -269,6 +277,15 @@ class Controller:
         if broken := [each for zone in reread.kept for each in zone.complaints]:
             self.refuse("\n".join(map(str, broken)))
         self.tick(ahead)
+
+    def adopt_members(self, found: Found) -> None:
+        """Serve the members that were *found* from now on; only their services compile."""
+        names = {name.parse(text) for text in found.differing(self._found)}
+        old, self._found = self.world.plan, found
+        plan = peopled(old, found, names)
+        self._resting.follow(old, plan, names)
+        self.world = replace(self.world, plan=plan)
+        self.tick()
 
     def refuse(self, error: str) -> None:
         """Count a reload that failed; what is served stays."""
@@ -321,7 +338,7 @@ class Controller:
     def _living(self) -> tuple[dict[Hashable, float], frozenset[Hashable]]:
         weights: dict[Hashable, float] = {}
         living = []
-        for service in self.config.services():
+        for service in self.world.plan.services.values():
             for pool in service.pools:
                 total = sum(member.weight for member in pool.members) or 1
                 for member in pool.members:

@@ -51,7 +51,6 @@ class Counters(Collector):
         self.reports: Counter[tuple[str, str]] = Counter()
         self.carried: Counter[tuple[str, str, str]] = Counter()
         self.events: Counter[str] = Counter()
-        self.carried: Counter[tuple[str, str, str]] = Counter()
         self.elsewhere: Callable[[], Counted] = Counted
         self.gauges: Gauges = lambda: iter(())
         self._registry = CollectorRegistry(auto_describe=False)
@@ -157,6 +156,7 @@ EVENTS = {
     "gslb_idle_connections_closed": "Idle TCP connections closed to make room for new ones.",
     "gslb_withdrawals_held": "Times that a change was held because it took out too much at once.",
     "gslb_geo_changes_held": "Times that a new database was held because it moved too much.",
+    "gslb_discovery_failures": "Files of members that could not be used, and names not looked up.",
     "gslb_state_write_failures": "Writes of the state directory that failed.",
 }
 

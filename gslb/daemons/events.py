@@ -21,13 +21,17 @@ WAITING_MAX = 1000
 _LOUD = {
     "alarm",
     "carrier_lost",
+    "cut_off",
     "carrier_refused",
+    "discovery_failed",
     "geo_held",
     "rate_limiting",
     "reload_failed",
     "restart_needed",
     "secrets_failed",
     "state_failed",
+    "report_failed",
+    "votes_frozen",
     "withdrawal_held",
 }
 

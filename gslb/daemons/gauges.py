@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from prometheus_client.core import Metric
@@ -11,12 +12,14 @@ from gslb.daemons.controller import Controller
 from gslb.daemons.counters import Gauges, gauge
 from gslb.health.opinion import Opinion
 from gslb.health.verdict import Verdict
+from gslb.model import Source
 
 _UP = {Verdict.UP: 1.0, Verdict.DOWN: 0.0, Verdict.UNKNOWN: 0.5}
 
 GAUGES = {
     "gslb_member_up": "1 for a member that is up, 0 for down, 0.5 for unknown, as measured.",
     "gslb_member_forced": "1 for a member of which an operator's word holds.",
+    "gslb_discovered_members": "Members that serve without being configured, by their source.",
     "gslb_info": "Always 1; says which node this is, and what runs on it.",
     "gslb_snapshot_generation": "The number of the snapshot that is served.",
     "gslb_snapshot_age_seconds": "Seconds since the snapshot was published.",
@@ -36,10 +39,13 @@ def gauges_of(controller: Controller, clock: Callable[[], float]) -> Gauges:
         snapshot = controller.snapshot
         up: dict[tuple[str, ...], float] = {}
         forced: dict[tuple[str, ...], float] = {}
-        for service in controller.config.services():
+        discovered: Counter[tuple[str, ...]] = Counter()
+        for service in controller.world.plan.services.values():
             for pool in service.pools:
                 for member in pool.members:
                     key = (service.text, str(member.address))
+                    if member.source is not Source.CONFIGURED:
+                        discovered[service.text, pool.region, member.source.value] += 1
                     up[key] = _UP[controller.record_of(member).verdict]
                     forced[key] = float(controller.forced_of(service, member) is not None)
         broken = len(controller.config.broken) + len(controller.kept_zones)
@@ -53,25 +59,27 @@ def gauges_of(controller: Controller, clock: Callable[[], float]) -> Gauges:
         labels = ("service", "member")
         yield gauge("gslb_member_up", GAUGES["gslb_member_up"], up, labels)
         yield gauge("gslb_member_forced", GAUGES["gslb_member_forced"], forced, labels)
+        found = {key: float(count) for key, count in discovered.items()}
+        of = ("service", "region", "source")
+        yield gauge("gslb_discovered_members", GAUGES["gslb_discovered_members"], found, of)
         info = (controller.config.node, __version__, controller.engine)
         yield gauge("gslb_info", GAUGES["gslb_info"], {info: 1.0}, ("node", "version", "engine"))
         for name, value in plain.items():
             yield gauge(name, GAUGES[name], {(): value})
-        if controller.opinion is not None:
-            yield from _of_vantages(controller.opinion, clock())
+        yield from _of_vantages(controller.opinion, clock())
 
     return gauges
 
 
-def _of_vantages(opinion: Opinion, now_s: float) -> Iterator[Metric]:
-    vantages = opinion.vantages(now_s=now_s)
+def _of_vantages(opinion: Opinion | None, now_s: float) -> Iterator[Metric]:
+    vantages = () if opinion is None else opinion.vantages(now_s=now_s)
     ages: dict[tuple[str, ...], float] = {
         (each.name,): each.age_s for each in vantages if each.age_s is not None
     }
     counts: dict[tuple[str, ...], float] = {
         (each.name,): float(each.state == "heard") for each in vantages
     }
-    frozen = float(opinion.frozen_since_s is not None)
+    frozen = float(opinion is not None and opinion.frozen_since_s is not None)
     labels = ("vantage",)
     yield gauge("gslb_vantage_age_seconds", GAUGES["gslb_vantage_age_seconds"], ages, labels)
     yield gauge("gslb_vantage_counts", GAUGES["gslb_vantage_counts"], counts, labels)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gslb.config.masterquick import Nodes
 from gslb.dns.zone import Zone
@@ -62,6 +62,8 @@ class Mirror:
             self._planned, self._ahead = planned, None
         else:
             assert planned is not None
+            # Its members may be others; what is native of it is not.
+            self._planned = replace(planned, plan=snapshot.plan)
             # Of a snapshot that does not follow the last one all entries may differ.
             follows = snapshot.since == last[0].generation and snapshot.changed is not None
             changed = snapshot.changed if follows else snapshot.entries.keys()
@@ -113,5 +115,7 @@ class Mirror:
 
 def _fits(planned: Planned | None, snapshot: Snapshot, explain_to: Sequence[Network]) -> bool:
     return (
-        planned is not None and planned.plan is snapshot.plan and planned.explain_to == explain_to
+        planned is not None
+        and snapshot.plan.resembles(planned.plan)
+        and planned.explain_to == explain_to
     )

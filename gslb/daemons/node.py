@@ -21,11 +21,12 @@ from gslb.config.settings import Config, Endpoint
 from gslb.daemons import native, planner, protection, store
 from gslb.daemons.admin import Admin
 from gslb.daemons.aside import aside
-from gslb.daemons.carrier import REPORTS, Carrier
+from gslb.daemons.carrier import REPORTS, WORDS, Carrier
 from gslb.daemons.carriers import carrier_of
 from gslb.daemons.controller import TICK_S, Controller
 from gslb.daemons.counters import Counters
 from gslb.daemons.database import Progress
+from gslb.daemons.discovery import Discovery
 from gslb.daemons.events import Events
 from gslb.daemons.explainer import explain_over_dns
 from gslb.daemons.following import Following
@@ -81,7 +82,13 @@ class Node:
         node.following.begin(config)
         world = planner.make(config, planner.cache_of(config), progress)
         restored = store.load(config.state_dir)
-        node.controller = Controller(world, node.clock, node.counters, node.events, restored)
+        node.discovery = Discovery(config, node.clock, events=node.events, counters=node.counters)
+        await node.discovery.first()
+        node.controller = Controller(
+            world, node.clock, node.counters, node.events, restored, node.discovery.found
+        )
+        node.controller.lease_ends_s = node.discovery.lease_ends_s
+        node.discovery.on_change = node._adopt_members
         node.controller.on_change = node._changed.set
         node.counters.gauges = gauges_of(node.controller, node.clock)
         records = restored.records if restored is not None else {}
@@ -89,7 +96,7 @@ class Node:
             config, node.controller, node.clock, node.counters, node.events, records
         )
         node.carrier = node.voting.carrier = carrier_of(
-            config, config.node, node._received, node.counters, node.events
+            config, config.node, (REPORTS, WORDS), node._received, node.counters, node.events
         )
         node.protection = Protection(
             config,
@@ -108,8 +115,14 @@ class Node:
         udp = node._datagrams(config, responder)
         node.nameserver = Nameserver(responder, node.counters, Limits(), udp=udp)
         reception = node.voting.reception
-        intake = Intake(None if reception is None else reception.receive)
-        node.admin = Admin(node.controller, node.counters, node.events, node.clock, intake=intake)
+        node.admin = Admin(
+            node.controller,
+            node.counters,
+            node.events,
+            node.clock,
+            intake=Intake(None if reception is None else reception.receive),
+            discovery=node.discovery,
+        )
         await node.nameserver.listen(config.listen_dns)
         try:
             await node.admin.listen(config.listen_admin)
@@ -139,6 +152,7 @@ class Node:
         return udp
 
     controller: Controller
+    discovery: Discovery
     protection: Protection
     voting: Voting
     carrier: Carrier | None
@@ -167,6 +181,7 @@ class Node:
                         self._tick(),
                         self._save(),
                         self.following.run(),
+                        self.discovery.run(),
                         self._protect(),
                         self._reload_when_told(),
                     )
@@ -218,6 +233,11 @@ class Node:
         if box == REPORTS:
             self.voting.received(octets)
 
+    def _adopt_members(self) -> None:
+        """Serve the members that were found, and probe them."""
+        self.controller.adopt_members(self.discovery.found)
+        self.voting.watch(self.controller.config)
+
     async def _save(self) -> None:
         while True:
             await asyncio.sleep(SAVE_EVERY_S)
@@ -233,6 +253,7 @@ class Node:
         try:
             async with asyncio.timeout(SAVE_LAST_MAX_S):
                 self._saved(await aside(self._writing()))
+                await self.discovery.save()
         except TimeoutError:
             self._saved(OSError(f"not written within {SAVE_LAST_MAX_S:g} s"))
 
@@ -283,6 +304,7 @@ class Node:
             return
         await self.following.follow(reread.world.config)
         ahead = await aside(partial(self.controller.ahead, reread.world))
+        self.discovery.adopt(reread.world.config)
         self.controller.adopt(reread, ahead)
         self.protection.adopt(reread.world.config, self.clock())
         self.voting.watch(reread.world.config)

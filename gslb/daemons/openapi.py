@@ -55,6 +55,7 @@ def document() -> Json:
                 "get": _get("All members and what is known of them.", "members", _json("Members")),
             },
             "/v1/members/{address}/forced": _forced(),
+            "/v1/pools/{service}/{region}/members/{address}": _registering(),
             "/v1/explain": {"get": _explain()},
             "/v1/publish": {"post": _publish()},
             "/v1/reports": {"post": _posted("report", "A vantage's whole table, numbered.")},
@@ -145,6 +146,43 @@ def _forced() -> Json:
                 **_errors(*errors),
             },
         },
+    }
+
+
+def _registering() -> Json:
+    errors = ("400", "401", "403", "404", "409")
+    return {
+        "parameters": [
+            _in_path("service", "The service's name."),
+            _in_path("region", "The region of its pool, which must let members register."),
+            _in_path("address", "The member's IPv4 or IPv6 address."),
+        ],
+        "put": {
+            "operationId": "register",
+            "summary": "Let a member be in a pool for a while; again and again as a heart-beat.",
+            "security": [{"token": []}, {}],
+            "requestBody": {"required": False, "content": _json("Registration")},
+            "responses": {
+                "200": {"description": "The lease that holds now.", "content": _json("Registered")},
+                **_errors(*errors, "408", "413", "415"),
+            },
+        },
+        "delete": {
+            "operationId": "leave",
+            "summary": "End a member's lease at once, if there is one.",
+            "security": [{"token": []}, {}],
+            "responses": {"204": {"description": "No lease holds."}, **_errors(*errors)},
+        },
+    }
+
+
+def _in_path(name: str, text: str) -> Json:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": text,
+        "schema": {"type": "string"},
     }
 
 

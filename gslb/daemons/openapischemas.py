@@ -11,6 +11,7 @@ from typing import Any
 from gslb.daemons.words import BY_CHARS_MAX, REASON_CHARS_MAX
 from gslb.health.belief import Word
 from gslb.health.verdict import Verdict
+from gslb.model import WEIGHT_MAX, Source
 from gslb.routing.climb import Outcome
 
 Json = dict[str, Any]
@@ -24,6 +25,7 @@ WHOLE: Json = {"type": "integer", "minimum": 0}
 SHARE: Json = {"type": "number", "minimum": 0, "maximum": 1}
 TRUTH: Json = {"type": "boolean"}
 VERDICT: Json = {"enum": [verdict.value for verdict in Verdict]}
+SOURCE: Json = {"enum": [source.value for source in Source]}
 WORD: Json = {"enum": [word.value for word in Word]}
 
 
@@ -54,6 +56,8 @@ _MEMBER = _object(
     region=TEXT,
     weight=WHOLE,
     pool_weight=WHOLE,
+    source=SOURCE,
+    until=TIME_OR_NULL,
     verdict=VERDICT,
     reason=TEXT,
     since=TIME_OR_NULL,
@@ -165,6 +169,30 @@ SCHEMAS: Json = {
         ),
         "additionalProperties": False,
     },
+    "Registration": {
+        **_object(
+            optional=("weight", "lease", "probe"),
+            weight={"type": "integer", "minimum": 0, "maximum": WEIGHT_MAX},
+            lease={
+                "type": ["string", "number"],
+                "description": "A duration such as 30s, or seconds, from 1s to 1d; default 30s.",
+            },
+            probe={
+                "type": ["string", "null"],
+                "description": "Probe this HOST:PORT instead of the member itself.",
+            },
+        ),
+        "additionalProperties": False,
+    },
+    "Registered": _object(
+        address=TEXT,
+        service=TEXT,
+        region=TEXT,
+        weight=WHOLE,
+        source=SOURCE,
+        lease_s=NUMBER,
+        until={"type": "string", "format": "date-time"},
+    ),
     "Explanation": _object(
         name=TEXT,
         type=TEXT,

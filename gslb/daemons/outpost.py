@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +19,10 @@ from aiohttp import web
 from gslb.config.settings import Config, Endpoint
 from gslb.daemons import planner
 from gslb.daemons.aside import aside
-from gslb.daemons.carrier import REPORTS
+from gslb.daemons.carrier import REPORTS, WORDS
 from gslb.daemons.carriers import carrier_of
 from gslb.daemons.counters import Counters
+from gslb.daemons.discovery import Discovery
 from gslb.daemons.events import Events
 from gslb.daemons.following import Following
 from gslb.daemons.jsonhttp import Asked, Limits, Route, Server, json_response, metrics_response
@@ -47,19 +49,27 @@ class Outpost:
         self.following = Following()
         self.following.begin(config)
         self.prober = Prober(clock, on_result=self._on_result, vantage=name)
-        carrier = carrier_of(config, name, self._received, self.counters, self.events)
+        carrier = carrier_of(config, name, (WORDS,), self._received, self.counters, self.events)
         assert carrier is not None, "a configuration for a vantage alone names a carrier"
         self.carrier = carrier
         self.vantage = Vantage(name, config, self.prober, clock, self.events, self._send)
-        self.vantage.watch(subjects_of(config.services(), config))
+        self.discovery = Discovery(
+            self._in_own_folder(config),
+            clock,
+            self._adopt_members,
+            events=self.events,
+            counters=self.counters,
+        )
         self._stop = asyncio.Event()
         self._server: Server | None = None
         self.endpoint: Endpoint | None = None
 
     @classmethod
-    def start(cls, path: Path, name: str, clock: Callable[[], float]) -> Outpost:
-        """Read *path* for the vantage *name*; raises ConfigError.  Needs a running event loop."""
+    async def start(cls, path: Path, name: str, clock: Callable[[], float]) -> Outpost:
+        """Read *path* for the vantage *name*; raises ConfigError."""
         outpost = cls(path, name, planner.read(path, vantage=name), clock)
+        await outpost.discovery.first()
+        outpost._adopt_members()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, outpost.following.tell)
         return outpost
 
@@ -94,6 +104,7 @@ class Outpost:
                     self.prober.run(),
                     self.vantage.run(),
                     self.carrier.run(),
+                    self.discovery.run(),
                     self.following.run(),
                     self._reload_when_told(),
                 )
@@ -115,6 +126,14 @@ class Outpost:
         carrier = self.config.carrier
         assert carrier is not None, "a configuration without a carrier has no outposts"
         return ", ".join(carrier.nats.servers if carrier.nats else carrier.nodes)
+
+    def _in_own_folder(self, config: Config) -> Config:
+        """Return *config* with a folder that no node on this host writes to."""
+        return replace(config, state_dir=config.state_dir / f"vantage-{self.name}")
+
+    def _adopt_members(self) -> None:
+        """Probe the members that are configured and those that were found."""
+        self.vantage.watch(subjects_of(self.discovery.services(), self.config))
 
     def _send(self, octets: bytes) -> None:
         self.carrier.send(REPORTS, self.name, octets)
@@ -144,6 +163,7 @@ class Outpost:
                 self.events.announce("restart_needed", changed=", ".join(keys))
             self.config = config
             self.vantage.adopt(config)
-            self.vantage.watch(subjects_of(config.services(), config))
+            self.discovery.adopt(self._in_own_folder(config))
+            self._adopt_members()
             self.counters.events["gslb_reloads"] += 1
             self.events.announce("reload", config_hash=config.hash[:12])

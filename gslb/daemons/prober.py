@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from functools import partial
+from math import inf
 from types import MappingProxyType
 
 from gslb.daemons.probing import Probes
@@ -60,6 +60,7 @@ class Prober:
         self._unseen: set[Subject] = set()
         self._tasks: dict[Subject, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
+        self._until_s = inf  # when the timer wakes the loop
         self._closing = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -133,9 +134,14 @@ class Prober:
         return max(0.0, next_at_s - self._clock())
 
     async def _wait(self, seconds: float | None) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
+        self._until_s = inf if seconds is None else self._clock() + seconds
+        loop = asyncio.get_running_loop()
+        timer = None if seconds is None else loop.call_later(seconds, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     async def _observe(self, subject: Subject, started_s: float) -> None:
         monitor = self._monitors[subject]
@@ -150,7 +156,11 @@ class Prober:
         self._on_result(subject, before, after, result, after.last_took_s)
 
     def _finish(self, subject: Subject, _: asyncio.Task[None]) -> None:
+        full = len(self._tasks) >= self._probes_max
         del self._tasks[subject]
         record = self._records.get(subject, Record())
         self._schedule.finish(subject, record, now_s=self._clock())
-        self._wake.set()
+        next_at_s = self._schedule.next_at_s
+        # Waking costs as much as a good part of a probe, and the timer does it in time.
+        if full or (next_at_s is not None and next_at_s < self._until_s):
+            self._wake.set()

@@ -6,6 +6,9 @@ subject's host.  Host names are resolved each time, and the first address counts
 redirect is followed, no proxy or cookie used, and at most 64 KiB of the body are read.
 The monitor's timeout is for all of it, from the look-up to the end of the body.
 
+The request is written by hand and the response read by `gslb.health.reply`: a general HTTP
+client costs three times as much CPU (docs/performance.md), and a prober does little else.
+
 Whatever the other side does becomes a `Result`.  An exception that leaves `Probes.probe`
 is a bug of ours.
 """
@@ -20,14 +23,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from ipaddress import IPv6Address, ip_address
 from types import TracebackType
-from typing import Self
-
-import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
+from typing import Self, cast
 
 from gslb import __version__
-from gslb.health.probe import BODY_MAX_BYTES, LOCAL, OK, Result, failed, judge, status_expected
-from gslb.model import Monitor, Subject
+from gslb.health.probe import LOCAL, OK, Result, failed, judge, status_expected
+from gslb.health.reply import Reply
+from gslb.model import Expect, Monitor, Subject
 
 RESOLVING_MAX = 32  # host names looked up at the same time
 
@@ -41,20 +42,11 @@ class Probes:
     """Where probes are made from; an asynchronous context that they run in."""
 
     def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
         self._contexts: dict[tuple[bool, str | None], ssl.SSLContext] = {}
         # Threads of their own: a name server that is gone holds up nothing but names.
         self._resolving = ThreadPoolExecutor(RESOLVING_MAX, "gslb-resolve")
 
     async def __aenter__(self) -> Self:
-        # A connection belongs to one probe, so how many there are is the caller's to bound.
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=True),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-            auto_decompress=False,
-            trust_env=False,
-        )
         return self
 
     async def __aexit__(
@@ -63,8 +55,6 @@ class Probes:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._session is not None
-        await self._session.close()
         self._resolving.shutdown(wait=False, cancel_futures=True)
 
     def reload(self) -> None:
@@ -85,7 +75,7 @@ class Probes:
             return failed("dns", f"{subject.target[0]} is not a host name: {error}")
         except TimeoutError:
             return failed("timeout", f"not finished within {monitor.timeout_s:g} s")
-        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+        except OSError as error:
             return _failure(error)
 
     async def _first_address(self, host: str, port: int) -> str:
@@ -97,33 +87,26 @@ class Probes:
             return str(found[0][4][0])
 
     async def _get(self, host: str, subject: Subject, monitor: Monitor) -> Result:
-        assert self._session is not None, "probes are made inside `async with`"
         context = None
         if monitor.type == "https":
             try:
                 context = self._context(monitor)
             except OSError as error:
                 return failed(LOCAL, f"ca_file {monitor.ca_file}: {error.strerror or error}")
-        async with self._session.get(
-            f"{monitor.type}://{_in_url(host)}:{subject.target[1]}{monitor.path}",
-            headers={
-                "Host": _in_url(subject.host),
-                "User-Agent": f"gslb/{__version__}",
-                "Accept-Encoding": "identity",
-                "Connection": "close",
-            },
-            allow_redirects=False,
-            ssl=context or True,
+        loop = asyncio.get_running_loop()
+        exchange = _Exchange(_request(subject, monitor), monitor.expect, loop.create_future())
+        transport, _ = await loop.create_connection(
+            lambda: exchange,
+            host,
+            subject.target[1],
+            ssl=context,
             server_hostname=subject.host if context else None,
-        ) as response:
-            try:
-                if not status_expected(response.status, monitor.expect):
-                    return judge(response.status, b"", monitor.expect)
-                body = await _read(response.content)
-            finally:
-                # What is left of the body is nobody's business.
-                response.close()
-        return judge(response.status, body, monitor.expect)
+        )
+        try:
+            return await exchange.result
+        finally:
+            # What is left of the body is nobody's business.
+            transport.abort()
 
     def _context(self, monitor: Monitor) -> ssl.SSLContext:
         key = (monitor.verify, monitor.ca_file)
@@ -143,14 +126,56 @@ async def _connect(host: str, port: int) -> Result:
     return OK
 
 
-async def _read(content: aiohttp.StreamReader) -> bytes:
-    body = bytearray()
-    while len(body) < BODY_MAX_BYTES:
-        some = await content.read(BODY_MAX_BYTES - len(body))
-        if not some:
-            break
-        body += some
-    return bytes(body)
+class _Exchange(asyncio.Protocol):
+    """One request and the response to it, on a connection of its own."""
+
+    def __init__(self, request: bytes, expect: Expect, result: asyncio.Future[Result]) -> None:
+        self.result = result
+        self._request = request
+        self._expect = expect
+        self._reply = Reply()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast(asyncio.Transport, transport).write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        if self.result.done():
+            return
+        try:
+            self._reply.feed(data)
+        except ValueError as problem:
+            self._settle(failed("protocol", str(problem)))
+        else:
+            self._judge()
+
+    def eof_received(self) -> None:
+        self._reply.end()
+        self._judge()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if isinstance(exc, OSError):
+            self._settle(_failure(exc))
+        self._settle(failed("reset", "closed before the response was whole"))
+
+    def _judge(self) -> None:
+        reply, expect = self._reply, self._expect
+        if reply.status is None:
+            return
+        # Of a response with a wrong status the body need not be read.
+        if reply.complete or not status_expected(reply.status, expect):
+            self._settle(judge(reply.status, bytes(reply.body), expect))
+
+    def _settle(self, result: Result) -> None:
+        if not self.result.done():
+            self.result.set_result(result)
+
+
+def _request(subject: Subject, monitor: Monitor) -> bytes:
+    return (
+        f"GET {monitor.path} HTTP/1.1\r\nHost: {_in_url(subject.host)}\r\n"
+        f"User-Agent: gslb/{__version__}\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
+        "Connection: close\r\n\r\n"
+    ).encode()
 
 
 def _in_url(host: str) -> str:
@@ -160,18 +185,12 @@ def _in_url(host: str) -> str:
         return host
 
 
-def _failure(error: Exception) -> Result:
-    """Return which kind of failure *error* is; a chain of causes is looked at as a whole."""
-    message = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
-    said = message.partition("\n")[0] or type(error).__name__
-    chain = _causes(error)
-    if any(isinstance(cause, ssl.SSLError | aiohttp.ClientSSLError) for cause in chain):
+def _failure(error: OSError) -> Result:
+    """Return which kind of failure *error* is."""
+    said = str(error).partition("\n")[0] or type(error).__name__
+    if isinstance(error, ssl.SSLError):
         return failed("tls", said)
-    if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
-        return failed("reset", "closed before the response was whole")
-    if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
-        return failed("protocol", said)
-    number = next((c.errno for c in chain if isinstance(c, OSError) and c.errno), None)
+    number = error.errno
     if number == errno.ECONNREFUSED:
         return failed("refused", "connection refused")
     if number == errno.ETIMEDOUT:
@@ -181,12 +200,3 @@ def _failure(error: Exception) -> Result:
     if number in _RESET or number is None:
         return failed("reset", said)
     return failed("unreachable", said)
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    chain: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in chain:
-        chain.append(cause)
-        cause = cause.__cause__
-    return chain

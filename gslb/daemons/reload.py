@@ -67,8 +67,11 @@ def merge(old: Config, new: Config) -> tuple[Config, tuple[BrokenZone, ...]]:
 def _fits(service: Service, config: Config) -> bool:
     """Return whether a service of an older configuration can be served under *config*."""
     regions = all(pool.region in config.regions for pool in service.pools)
-    subjects = (member.subject for pool in service.pools for member in pool.members)
-    return regions and all(s is None or s.monitor in config.monitors for s in subjects)
+    members = (member for pool in service.pools for member in pool.members)
+    monitors = {m.subject.monitor for m in members if m.subject is not None}
+    found = (pool.discover.monitor for pool in service.pools if pool.discover is not None)
+    monitors |= {monitor for monitor in found if monitor is not None}
+    return regions and all(monitor in config.monitors for monitor in monitors)
 
 
 def moves_too_much(old: World, new: World) -> float | None:

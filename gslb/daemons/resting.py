@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gslb.config.settings import Config
-from gslb.model import Monitor, Service, Subject
+from gslb.model import Member, Monitor, Regions, Service, Subject
 from gslb.routing.snapshot import Plan, members_of
 
 
@@ -18,8 +18,40 @@ class Resting:
     found by one look-up, however many members there are.
     """
 
-    by_subject: Mapping[Subject, set[bytes]] = field(default_factory=dict)
-    by_address: Mapping[str, dict[bytes, str]] = field(default_factory=dict)
+    by_subject: dict[Subject, set[bytes]] = field(default_factory=dict)
+    by_address: dict[str, dict[bytes, str]] = field(default_factory=dict)
+
+    def add(self, service: Service, regions: Regions) -> None:
+        """Let a service rest on its members."""
+        for member in members_of(service, regions):
+            self.by_address.setdefault(_address_of(member), {})[service.name] = service.text
+            if member.subject is not None:
+                self.by_subject.setdefault(member.subject, set()).add(service.name)
+
+    def follow(self, before: Plan, after: Plan, names: Iterable[bytes]) -> None:
+        """Rest on the members of another plan, in which only these services can be others."""
+        for key in names:
+            old, new = before.services.get(key), after.services.get(key)
+            if old is not None and new is not None and old is not new:
+                self.remove(old, before.regions)
+                self.add(new, after.regions)
+
+    def remove(self, service: Service, regions: Regions) -> None:
+        """Let a service rest on its members no longer."""
+        for member in members_of(service, regions):
+            address, subject = _address_of(member), member.subject
+            if (names := self.by_address.get(address)) is not None:
+                names.pop(service.name, None)
+                if not names:
+                    del self.by_address[address]
+            if subject is not None and (on := self.by_subject.get(subject)) is not None:
+                on.discard(service.name)
+                if not on:
+                    del self.by_subject[subject]
+
+
+def _address_of(member: Member) -> str:
+    return str(member.address) if member.subject is None else member.subject.address
 
 
 def subjects_of(services: Iterable[Service], config: Config) -> dict[Subject, Monitor]:
@@ -34,13 +66,7 @@ def subjects_of(services: Iterable[Service], config: Config) -> dict[Subject, Mo
 
 def resting(plan: Plan) -> Resting:
     """Return which services of *plan* rest on whom."""
-    by_subject: dict[Subject, set[bytes]] = {}
-    by_address: dict[str, dict[bytes, str]] = {}
+    found = Resting()
     for service in plan.services.values():
-        for member in members_of(service, plan.regions):
-            subject = member.subject
-            address = str(member.address) if subject is None else subject.address
-            by_address.setdefault(address, {})[service.name] = service.text
-            if subject is not None:
-                by_subject.setdefault(subject, set()).add(service.name)
-    return Resting(by_subject, by_address)
+        found.add(service, plan.regions)
+    return found

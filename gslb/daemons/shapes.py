@@ -54,6 +54,8 @@ def _members(controller: Controller, snapshot: Snapshot, now_s: float) -> Iterat
             shape["service"] = service.text
             shape["region"] = pool.region
             shape["pool_weight"] = pool.weight
+            ends_s = controller.lease_ends_s(service.text, pool.region, member)
+            shape["until"] = None if ends_s is None else show_time(ends_s)
             shape["forced"] = forced_shape(forced)
             shape["lives"] = belief.lives
             shape["held"] = bool(held) and (service.name, member) in held
@@ -84,6 +86,8 @@ def _member(controller: Controller, member: Member, now_s: float) -> Shape:
         "service": None,
         "region": None,
         "weight": member.weight,
+        "source": member.source.value,
+        "until": None,
         "verdict": record.verdict.value,
         "reason": record.reason,
         "since": show_time(record.since_s) if record.since_s else None,
@@ -226,7 +230,7 @@ def _frozen_since(controller: Controller) -> str | None:
 
 def _tally(controller: Controller) -> tuple[Shape, float | None]:
     """Return how many members there are of each kind, and when the newest result came in."""
-    services = controller.config.services()
+    services = controller.world.plan.services.values()
     verdicts: Counter[Verdict] = Counter()
     forced = 0
     newest_s: float | None = None
@@ -283,7 +287,7 @@ def ready_shape(controller: Controller) -> Shape:
     if not ready:
         probed = {
             member.subject: controller.record_of(member).last_started_s is not None
-            for service in controller.config.services()
+            for service in controller.world.plan.services.values()
             for member in members_of(service, controller.config.regions)
             if member.subject is not None
         }

@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from watchfiles import awatch
-
-from gslb.config.settings import Config
 
 log = logging.getLogger("gslb.files")
 
@@ -27,9 +27,29 @@ Stamp = tuple[object, ...] | None
 Stamps = Mapping[Path, Stamp]
 
 
-async def looks(config: Config, stop: asyncio.Event) -> AsyncIterator[None]:
-    """Yield whenever the files of *config* should be looked at, until *stop* is set."""
-    folders = {path.parent for path in config.files} | config.folders
+class Watched(Protocol):
+    """What is watched: files, wherever they are, and folders whose names count."""
+
+    @property
+    def files(self) -> frozenset[Path]:
+        """Return the files, which need not be there."""
+
+    @property
+    def folders(self) -> frozenset[Path]:
+        """Return the folders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Files and folders to be watched."""
+
+    files: frozenset[Path]
+    folders: frozenset[Path]
+
+
+async def looks(watched: Watched, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Yield whenever the files of *watched* should be looked at, until *stop* is set."""
+    folders = {path.parent for path in watched.files} | watched.folders
     try:
         changes = awatch(
             *(folder for folder in folders if folder.is_dir()),
@@ -50,15 +70,16 @@ async def looks(config: Config, stop: asyncio.Event) -> AsyncIterator[None]:
         yield
 
 
-def stamps(config: Config) -> Stamps:
-    """Return what tells whether a file of *config*, or what its globs match, has changed."""
+def stamps(watched: Watched) -> Stamps:
+    """Return what tells whether a file of *watched*, or what its globs match, has changed."""
     return {
-        **{path: _of_file(path) for path in config.files},
-        **{folder / "*": _of_folder(folder) for folder in config.folders},
+        **{path: stamp_of(path) for path in watched.files},
+        **{folder / "*": _of_folder(folder) for folder in watched.folders},
     }
 
 
-def _of_file(path: Path) -> Stamp:
+def stamp_of(path: Path) -> Stamp:
+    """Return what tells whether a file has changed; None if it is not there."""
     try:
         found = path.stat()
     except (OSError, ValueError):

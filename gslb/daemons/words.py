@@ -18,6 +18,7 @@ from gslb.health.belief import Forced, Word
 FOR_MIN_S, FOR_MAX_S = 1, 366 * scalars.DAY_S
 REASON_CHARS_MAX = 500
 BY_CHARS_MAX = 100
+_HINT = 'send an object, such as {"word": "drain", "for": "10m", "reason": "kernel update"}'
 
 
 def read_word(body: bytes, by: str, now_s: float) -> Forced:
@@ -25,7 +26,7 @@ def read_word(body: bytes, by: str, now_s: float) -> Forced:
 
     Raises RequestError.
     """
-    whole = _object(body)
+    whole = read_object(body, _HINT)
     for key in whole:
         if key not in _KEYS:
             problem = f"unknown key {key[:60]!r}"
@@ -47,9 +48,8 @@ def read_word(body: bytes, by: str, now_s: float) -> Forced:
     )
 
 
-def _object(body: bytes) -> dict[str, object]:
-    """Return the JSON object that a body is; raises RequestError."""
-    hint = 'send an object, such as {"word": "drain", "for": "10m", "reason": "kernel update"}'
+def read_object(body: bytes, hint: str) -> dict[str, object]:
+    """Return the JSON object that a body is; raises RequestError, with *hint*."""
     try:
         whole = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

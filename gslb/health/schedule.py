@@ -52,6 +52,7 @@ class Schedule:
     def __init__(self, salt: str = "") -> None:
         self._salt = salt
         self._monitors: dict[Subject, Monitor] = {}
+        self._phases_s: dict[Subject, float] = {}
         self._waiting: list[tuple[float, Subject]] = []
         self._under_way: set[Subject] = set()
 
@@ -82,6 +83,10 @@ class Schedule:
             if monitors.get(subject) == self._monitors[subject]
         }
         self._monitors = dict(monitors)
+        self._phases_s = {
+            subject: phase_s(subject, monitor.interval_s, self._salt)
+            for subject, monitor in monitors.items()
+        }
         self._waiting = [
             (kept[subject] if subject in kept else self._next(subject, records, now_s), subject)
             for subject in monitors
@@ -108,5 +113,5 @@ class Schedule:
 
     def _next(self, subject: Subject, records: Mapping[Subject, Record], now_s: float) -> float:
         monitor = self._monitors[subject]
-        phase = phase_s(subject, monitor.interval_s, self._salt)
+        phase = self._phases_s[subject]
         return next_probe_at_s(records.get(subject, Record()), monitor, phase, now_s=now_s)

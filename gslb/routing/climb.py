@@ -6,7 +6,7 @@ The first of these that holds is served:
    living members; on the way, a failing rung's living proxies, if the service lets them;
 2. the first rung with anyone living who has weight: its living members;
 3. the first rung with a living reserve: its living reserves;
-4. what `all_down` says.
+4. what `all_down` says; nothing, if no member of this family is known but one of another is.
 
 Rule 4 is there because a monitor that calls the whole world down is, more often than not,
 itself what broke: an answer that might work beats one that cannot.
@@ -161,10 +161,16 @@ def _climb(
         rungs = tuple(map(_all_the_same, rungs, rungs_as(beliefs)))
     done = _with_weight(service, rungs) or _reserves(rungs)
     if done is None:
-        done = _nobody(rungs, ALL_DOWN[service.all_down])
+        done = _nobody(rungs, _last_way(service, family))
         if done.way is Way.FAIL_OPEN:
             done = _fail_open(service, done, rungs_as(_hopeful(beliefs)), rungs_as(_blind))
     return replace(done, until_s=_earliest_flip(service, done), all_drained=all_drained)
+
+
+def _last_way(service: Service, family: Family) -> Way:
+    """Return how rule 4 ends; a service that discovers members may have none of a family yet."""
+    families = {member.family for pool in service.pools for member in pool.members}
+    return ALL_DOWN[service.all_down] if family in families or not families else Way.NODATA
 
 
 def _with_weight(service: Service, rungs: tuple[Rung, ...]) -> Climb | None:

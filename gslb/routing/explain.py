@@ -157,7 +157,7 @@ def _with_service(
     service, plan = entry.service, snapshot.plan
     _, choice, _ = order_for(entry, family, *as_looked_up(address))
     client = client_of(service.route, plan.atlas, address)
-    names = [pool.region for pool in service.pools if any(m.family == family for m in pool.members)]
+    names = [pool.region for pool in service.pools if family in pool.families()]
     steps = tuple(
         ToldStep(show_step(step), rungs, why_of(step, table, names, client, plan.regions))
         for step, table, rungs in prepare(service.route, plan.regions).walk(names, client)

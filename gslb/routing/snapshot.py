@@ -37,7 +37,7 @@ _UNUSUAL = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the files say, ready to be served.
+    """What the files say, ready to be served, with the members that were found elsewhere.
 
     `zones` are by apex; `broken` are the apexes of zones that cannot be served.  `services`
     are by name, and `maps` are the geo maps that they need.  `node` and `program` are what
@@ -52,6 +52,20 @@ class Plan:
     maps: Mapping[MapKey, GeoMap]
     broken: frozenset[bytes] = frozenset()
     atlas: Atlas = BLANK
+
+    def resembles(self, other: Plan) -> bool:
+        """Return whether the two differ in the members of services at most.
+
+        By identity: whoever replaces services keeps the rest.  The same zones have services of
+        the same names, since a zone's tree says which of its names are services.
+        """
+        return (
+            self.zones is other.zones
+            and self.maps is other.maps
+            and self.regions is other.regions
+            and self.broken is other.broken
+            and (self.node, self.program) == (other.node, other.program)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +115,7 @@ def map_keys(service: Service) -> dict[Family, MapKey]:
     return {
         family: map_key(
             service,
-            (p.region for p in service.pools if any(m.family == family for m in p.members)),
+            (pool.region for pool in service.pools if family in pool.families()),
         )
         for family in service.families()
     }
@@ -119,17 +133,21 @@ def compile_snapshot(
 ) -> Snapshot:
     """Return the snapshot of *plan* for what is believed now.
 
-    Entries of *previous* are kept where nothing changed that they rest on.  *touched* names
-    the only services of which something may have changed; None is all of them.
+    Entries of *previous* are kept where nothing changed that they rest on: also under another
+    plan that resembles the one before, if the service is the same object.  *touched* names the
+    only services of which something else may have changed; None is all of them.
     """
     kept: dict[bytes, Entry] = {}
     moving: frozenset[bytes] = frozenset()
     looked_at: Collection[bytes] = plan.services.keys()
-    follows = previous is not None and previous.plan is plan
+    follows = previous is not None and plan.resembles(previous.plan)
     if previous is not None and follows:
         # A copy of a dictionary and a few look-ups, however many services there are.
         kept, moving = previous.entries.copy(), previous.moving
-        looked_at = looked_at if touched is None else moving.union(touched)
+        replaced = _replaced(previous.plan, plan)
+        for key in replaced:
+            del kept[key]
+        looked_at = looked_at if touched is None else moving.union(touched, replaced)
     changed = set()
     for key in looked_at:
         old, service = kept.get(key), plan.services[key]
@@ -147,6 +165,14 @@ def compile_snapshot(
         since=previous.generation if previous is not None else 0,
         moving=moving.difference(looked_at).union(key for key in looked_at if kept[key].moves),
     )
+
+
+def _replaced(before: Plan, after: Plan) -> list[bytes]:
+    """Return the names of the services that are not the same objects as before."""
+    if before.services is after.services:
+        return []
+    was = before.services
+    return [key for key, service in after.services.items() if was[key] is not service]
 
 
 def members_of(service: Service, regions: Regions) -> list[Member]:

@@ -1,0 +1,199 @@
+"""Tables carried by a real nats-server, started by the test."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gslb.config.settings import Nats
+from gslb.daemons.carriernats import NatsCarrier, key_of
+from gslb.daemons.counters import Counters
+from gslb.daemons.events import Events
+from tests.peers import program
+from tests.servers import free_port
+
+PATIENCE_S = 20.0
+
+
+class Server:
+    """One nats-server on a port of its own, which can be killed and started again."""
+
+    def __init__(self, folder: Path, more: str = "", jetstream: bool = True) -> None:
+        self.port = free_port()
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self.file = folder / "nats.conf"
+        store = f'jetstream {{ store_dir: "{folder}/store" }}\n' if jetstream else ""
+        self.file.write_text(f"listen: 127.0.0.1:{self.port}\n{store}{more}\n")
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        self.process = await asyncio.create_subprocess_exec(
+            program("nats-server"), "-c", str(self.file), "-l", str(self.folder / "log")
+        )
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            except OSError:
+                assert self.process.returncode is None, (self.folder / "log").read_text()
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                return
+
+    async def kill(self) -> None:
+        self.process.kill()
+        await self.process.wait()
+
+    async def __aenter__(self) -> Server:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.process.returncode is None:
+            await self.kill()
+
+
+class End:
+    """A carrier on NATS, and what it heard."""
+
+    def __init__(self, url: str, listens=("reports", "words"), **options) -> None:
+        self.counters = Counters()
+        self.events = Events(lambda: 0.0)
+        self.heard: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+        keys = {
+            "credentials": None,
+            "user": None,
+            "password": None,
+            "token": None,
+            "ca_file": None,
+            "bucket": "gslb",
+            "replicas": 1,
+        }
+        self.carrier = NatsCarrier(
+            Nats(servers=(url,), **{**keys, **options}),
+            listens=listens,
+            interval_s=1.0,
+            expiry_s=20.0,
+            counters=self.counters,
+            events=self.events,
+            on_received=lambda box, octets: self.heard.put_nowait((box, octets)),
+            chance=lambda: 0.0,
+        )
+
+    async def told(self, kind: str):
+        while (event := await self.queue.get()).kind != kind:
+            pass
+        return event
+
+
+@asynccontextmanager
+async def end(url: str, **options):
+    made = End(url, **options)
+    with made.events.listen() as made.queue:
+        task = asyncio.create_task(made.carrier.run())
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                yield made
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled(), task.exception()
+
+
+async def hears(one: End, other: End, octets: bytes) -> None:
+    """Let *one* send until *other* hears it: what was sent too early is heard all the same."""
+    one.carrier.send("reports", "eu", octets)
+    while await other.heard.get() != ("reports", octets):
+        pass
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_a_senders_name_can_be_read_back_from_its_key(name):
+    key = key_of(name)
+
+    assert set(key) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=")
+    assert unquote(key.replace("=", "%")) == name
+
+
+async def test_what_one_sends_the_others_hear(tmp_path):
+    async with Server(tmp_path / "n") as server, end(server.url) as one, end(server.url) as other:
+        await hears(one, other, b"table")
+        await hears(other, one, b"another")
+
+
+async def test_who_comes_late_hears_what_was_put_before(tmp_path):
+    async with Server(tmp_path / "n") as server, end(server.url) as one, end(server.url) as other:
+        await hears(one, other, b"table")
+        one.carrier.send("words", "ns1.example.net", b"bulletin")
+        assert await other.heard.get() == ("words", b"bulletin")
+
+        async with end(server.url, listens=("words",)) as late:
+            assert await late.heard.get() == ("words", b"bulletin")
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+async def test_a_server_killed_and_started_again_is_filled_again(tmp_path, keeps):
+    async with Server(tmp_path / "n") as server, end(server.url) as one, end(server.url) as other:
+        await hears(one, other, b"before")
+        await server.kill()
+        await one.told("carrier_lost")
+        if not keeps:
+            (tmp_path / "n" / "store").rename(tmp_path / "gone")
+        one.carrier.send("reports", "eu", b"older")
+        await server.start()
+        await one.told("carrier_back")
+
+        await hears(one, other, b"after")
+
+
+async def test_a_table_too_large_for_the_server_is_told_once(tmp_path):
+    async with (
+        Server(tmp_path / "n", "max_payload: 1000") as server,
+        end(server.url) as one,
+        end(server.url) as other,
+    ):
+        await hears(one, other, b"fits")
+        one.carrier.send("words", "ns1", b"x" * 1001)
+        await hears(one, other, b"fits still")
+
+        assert "max_payload" in (await one.told("carrier_refused")).fields["error"]
+        assert one.counters.carried["nats", "words", "too_large"] == 1
+
+
+async def test_users_and_tokens_are_signed_in(tmp_path):
+    user = 'authorization { user: "gslb", password: "secret" }'
+    async with Server(tmp_path / "u", user) as server:
+        good = {"user": "gslb", "password": "secret"}
+        async with end(server.url, **good) as one, end(server.url, **good) as other:
+            await hears(one, other, b"table")
+        async with end(server.url) as stranger:
+            await stranger.told("carrier_lost")
+    async with (
+        Server(tmp_path / "t", 'authorization { token: "secret" }') as server,
+        end(server.url, token="secret") as one,
+        end(server.url, token="secret") as other,
+    ):
+        await hears(one, other, b"table")
+
+
+async def test_a_leaf_without_jetstream_carries_to_its_hub_and_goes_on_without_it(tmp_path):
+    leaves = free_port()
+    hub = Server(tmp_path / "hub", f"leafnodes {{ listen: 127.0.0.1:{leaves} }}")
+    remote = f'leafnodes {{ remotes: [{{ url: "nats://127.0.0.1:{leaves}" }}], reconnect: 1 }}'
+    leaf = Server(tmp_path / "leaf", remote, jetstream=False)
+    async with hub, leaf, end(hub.url) as far, end(leaf.url) as near, end(leaf.url) as same:
+        await hears(near, far, b"up")
+        await hears(far, near, b"down")
+        await hub.kill()
+
+        await hears(near, same, b"within the region")
