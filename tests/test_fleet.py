@@ -148,7 +148,9 @@ class Fleet:
             case _:
                 octets = store.encode(
                     store.State(
-                        self.controller.snapshot.generation, self.records, self.controller.forced
+                        self.controller.snapshot.generation,
+                        self.records,
+                        self.controller.operators.registers,
                     )
                 )
                 self._start(store.decode(octets))

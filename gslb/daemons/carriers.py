@@ -12,11 +12,16 @@ from gslb.daemons.events import Events
 
 
 def carrier_of(
-    config: Config, own: str, on_received: OnReceived, counters: Counters, events: Events
+    config: Config,
+    own: str,
+    listens: tuple[str, ...],
+    on_received: OnReceived,
+    counters: Counters,
+    events: Events,
 ) -> Carrier | None:
     """Return the carrier of *config* for the node or vantage named *own*; None without one.
 
-    What comes in by it is handed to *on_received*.
+    What comes in by it, from the boxes that it *listens* to, is handed to *on_received*.
     """
     carrier = config.carrier
     if carrier is None:
@@ -27,11 +32,13 @@ def carrier_of(
 
         return NatsCarrier(
             carrier.nats,
+            listens=listens,
             expiry_s=config.quorum.expiry_s,
             interval_s=config.report_interval_s,
             counters=counters,
             events=events,
             on_received=on_received,
+            chance=random.random,
         )
     return HttpCarrier(
         {name: url for name, url in carrier.nodes.items() if name != own},

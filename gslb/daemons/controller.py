@@ -22,13 +22,14 @@ from gslb.daemons.operators import Operators
 from gslb.daemons.planner import World
 from gslb.daemons.reload import Reread
 from gslb.daemons.resting import resting, subjects_of
-from gslb.daemons.store import ForcedKey, State
+from gslb.daemons.store import State
 from gslb.dns import name
 from gslb.health.belief import Belief, Forced, believe
 from gslb.health.catch import Review, review
 from gslb.health.opinion import Flip, Opinion
 from gslb.health.probe import Result
 from gslb.health.verdict import Record, Verdict, believed_part
+from gslb.health.words import ForcedKey
 from gslb.model import Member, Monitor, Service, Subject
 from gslb.routing.found import NOTHING, Found, peopled
 from gslb.routing.snapshot import Snapshot, compile_snapshot
@@ -74,11 +75,13 @@ class Controller:
         world = replace(world, plan=peopled(world.plan, found))
         self._resting = resting(world.plan)
         self.operators = Operators(
+            world.config.node,
             clock,
             events,
+            lambda: self.world.plan,
             lambda: self._resting.by_address,
             self._hear_of,
-            restored.forced if restored else {},
+            restored.words if restored else {},
         )
         self.lease_ends_s: Callable[[str, str, Member], float | None] = lambda *_: None
         self.dirty = False
@@ -140,8 +143,8 @@ class Controller:
         return self._records.get(member.subject, Record())
 
     @property
-    def forced(self) -> dict[ForcedKey, Forced]:
-        """The operators' words that are kept, by whom they are about."""
+    def forced(self) -> Mapping[ForcedKey, Forced]:
+        """The operators' words that hold, by whom they are about."""
         return self.operators.forced
 
     def forced_of(self, service: Service, member: Member) -> Forced | None:
@@ -300,9 +303,9 @@ class Controller:
         self.operators.release(address, service)
         self.tick()
 
-    def _hear_of(self, address: str) -> None:
-        """Take up that another word holds for an address, or none any more."""
-        self._touch(self._resting.by_address.get(address, ()))
+    def _hear_of(self, services: Iterable[bytes]) -> None:
+        """Take up that another word holds for members of *services*, or none any more."""
+        self._touch(services)
         self.dirty = True
 
     def publish_held(self) -> bool:

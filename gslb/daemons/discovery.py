@@ -226,10 +226,14 @@ class Discovery:
     async def _save_changes(self) -> None:
         while True:
             await asyncio.sleep(SAVE_AFTER_S)
-            now = self._to_remember()
-            if now != self._saved:
-                self._saved = now
-                await aside(partial(save, self._folder, now))
+            await self.save()
+
+    async def save(self) -> None:
+        """Write what a next start should find, if it is something else than was written."""
+        now = self._to_remember()
+        if now != self._saved:
+            self._saved = now
+            await aside(partial(save, self._folder, now))
 
     def _to_remember(self) -> Remembered:
         return Remembered(
@@ -255,15 +259,12 @@ class Discovery:
 
     def _announce(self, service: str, before: Found, after: Found) -> None:
         was, now = before.addresses(service), after.addresses(service)
-        for kind, some in (("member_found", now - was), ("member_gone", was - now)):
-            for source, region, address in sorted(some, key=str):
-                self._events.announce(
-                    kind,
-                    source=source.value,
-                    service=service,
-                    region=region,
-                    address=str(address),
-                )
+        for source, region, address in sorted(now - was, key=str):
+            place = {"source": source.value, "service": service, "region": region}
+            self._events.announce("member_found", address=str(address), **place)
+        for source, region, address in sorted(was - now, key=str):
+            place = {"source": source.value, "service": service, "region": region}
+            self._events.announce("member_gone", address=str(address), **place)
 
 
 def _discovering(services: Iterable[Service]) -> Iterator[tuple[tuple[str, str], Discover]]:

@@ -21,6 +21,7 @@ WAITING_MAX = 1000
 _LOUD = {
     "alarm",
     "carrier_lost",
+    "cut_off",
     "carrier_refused",
     "discovery_failed",
     "geo_held",
@@ -29,6 +30,8 @@ _LOUD = {
     "restart_needed",
     "secrets_failed",
     "state_failed",
+    "report_failed",
+    "votes_frozen",
     "withdrawal_held",
 }
 

@@ -66,21 +66,20 @@ def gauges_of(controller: Controller, clock: Callable[[], float]) -> Gauges:
         yield gauge("gslb_info", GAUGES["gslb_info"], {info: 1.0}, ("node", "version", "engine"))
         for name, value in plain.items():
             yield gauge(name, GAUGES[name], {(): value})
-        if controller.opinion is not None:
-            yield from _of_vantages(controller.opinion, clock())
+        yield from _of_vantages(controller.opinion, clock())
 
     return gauges
 
 
-def _of_vantages(opinion: Opinion, now_s: float) -> Iterator[Metric]:
-    vantages = opinion.vantages(now_s=now_s)
+def _of_vantages(opinion: Opinion | None, now_s: float) -> Iterator[Metric]:
+    vantages = () if opinion is None else opinion.vantages(now_s=now_s)
     ages: dict[tuple[str, ...], float] = {
         (each.name,): each.age_s for each in vantages if each.age_s is not None
     }
     counts: dict[tuple[str, ...], float] = {
         (each.name,): float(each.state == "heard") for each in vantages
     }
-    frozen = float(opinion.frozen_since_s is not None)
+    frozen = float(opinion is not None and opinion.frozen_since_s is not None)
     labels = ("vantage",)
     yield gauge("gslb_vantage_age_seconds", GAUGES["gslb_vantage_age_seconds"], ages, labels)
     yield gauge("gslb_vantage_counts", GAUGES["gslb_vantage_counts"], counts, labels)

@@ -14,6 +14,7 @@ does a path at which there is nothing.  But a file that leaves its folder takes 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from gslb.routing.found import POOL_MEMBERS_MAX, FoundMember
 
 FILES_MAX = 4_096
 
+_WEIGHT = re.compile(r"[0-9]{1,9}", re.ASCII)
 _KEYS = ("address", "weight", "probe")
 _LINE_HINT = "write ADDRESS, ADDRESS WEIGHT, or ADDRESS WEIGHT HOST:PORT"
 _EMPTY_HINT = "write a line `# nobody` or `[]` if nobody is meant"
@@ -73,9 +75,9 @@ def _of_lines(text: str, name: str) -> Iterator[tuple[int, FoundMember]]:
             if len(words) > len(_KEYS):
                 raise ScalarError(f"has {len(words)} words", _LINE_HINT)
             weight = words[1] if len(words) > 1 else "1"
-            if not (weight.isascii() and weight.isdecimal()):
+            if not _WEIGHT.fullmatch(weight):
                 raise ScalarError(f"{shown(weight)} is not a weight", _LINE_HINT)
-            yield line, member_of(words[0], int(weight[:9]), words[2] if len(words) > 2 else None)
+            yield line, member_of(words[0], int(weight), words[2] if len(words) > 2 else None)
         except ScalarError as error:
             raise _wrong(name, line, error.problem, error.hint) from None
 

@@ -21,7 +21,7 @@ from gslb.config.settings import Config, Endpoint
 from gslb.daemons import native, planner, protection, store
 from gslb.daemons.admin import Admin
 from gslb.daemons.aside import aside
-from gslb.daemons.carrier import REPORTS, Carrier
+from gslb.daemons.carrier import REPORTS, WORDS, Carrier
 from gslb.daemons.carriers import carrier_of
 from gslb.daemons.controller import TICK_S, Controller
 from gslb.daemons.counters import Counters
@@ -96,7 +96,7 @@ class Node:
             config, node.controller, node.clock, node.counters, node.events, records
         )
         node.carrier = node.voting.carrier = carrier_of(
-            config, config.node, node._received, node.counters, node.events
+            config, config.node, (REPORTS, WORDS), node._received, node.counters, node.events
         )
         node.protection = Protection(
             config,
@@ -253,6 +253,7 @@ class Node:
         try:
             async with asyncio.timeout(SAVE_LAST_MAX_S):
                 self._saved(await aside(self._writing()))
+                await self.discovery.save()
         except TimeoutError:
             self._saved(OSError(f"not written within {SAVE_LAST_MAX_S:g} s"))
 
@@ -261,7 +262,7 @@ class Node:
         state = store.State(
             self.controller.snapshot.generation + GENERATIONS_AHEAD,
             dict(self.controller.records),
-            dict(self.controller.forced),
+            dict(self.controller.operators.registers),
         )
         return self._keeper.writing(self.controller.at_start.state_dir, state)
 

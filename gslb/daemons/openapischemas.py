@@ -46,7 +46,9 @@ def _or_null(name: str) -> Json:
     return {"oneOf": [_ref(name), {"type": "null"}]}
 
 
-_FORCED = _object(word=WORD, until=TIME_OR_NULL, reason=TEXT, by=TEXT)
+_FORCED = _object(
+    optional=("whole_at",), word=WORD, until=TIME_OR_NULL, reason=TEXT, by=TEXT, whole_at=TEXT
+)
 _MEMBER = _object(
     optional=("pool_weight", "lives", "held"),
     address=TEXT,
@@ -139,8 +141,11 @@ SCHEMAS: Json = {
         proxies=_list(_ref("Member")),
         forced=_list(
             _object(
-                address=TEXT,
+                optional=("region", "whole_at"),
+                address=TEXT_OR_NULL,
+                region=TEXT,
                 service=TEXT_OR_NULL,
+                whole_at=TEXT,
                 word=WORD,
                 until=TIME_OR_NULL,
                 reason=TEXT,

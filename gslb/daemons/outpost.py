@@ -19,7 +19,7 @@ from aiohttp import web
 from gslb.config.settings import Config, Endpoint
 from gslb.daemons import planner
 from gslb.daemons.aside import aside
-from gslb.daemons.carrier import REPORTS
+from gslb.daemons.carrier import REPORTS, WORDS
 from gslb.daemons.carriers import carrier_of
 from gslb.daemons.counters import Counters
 from gslb.daemons.discovery import Discovery
@@ -49,7 +49,7 @@ class Outpost:
         self.following = Following()
         self.following.begin(config)
         self.prober = Prober(clock, on_result=self._on_result, vantage=name)
-        carrier = carrier_of(config, name, self._received, self.counters, self.events)
+        carrier = carrier_of(config, name, (WORDS,), self._received, self.counters, self.events)
         assert carrier is not None, "a configuration for a vantage alone names a carrier"
         self.carrier = carrier
         self.vantage = Vantage(name, config, self.prober, clock, self.events, self._send)

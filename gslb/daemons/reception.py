@@ -75,7 +75,10 @@ class Reception:
         frozen = self.opinion.frozen_since_s is not None
         if frozen != self._frozen:
             self._frozen = frozen
-            self._events.announce("votes_frozen" if frozen else "votes_thawed")
+            if frozen:
+                self._events.announce("votes_frozen")
+            else:
+                self._events.announce("votes_thawed")
         for vantage in self.opinion.vantages(now_s=now_s):
             before = self._states.get(vantage.name)
             if before != vantage.state:

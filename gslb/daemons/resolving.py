@@ -150,17 +150,16 @@ class MemberName:
         self, name: str, type_: str, known: dict[tuple[str, str], tuple[str, ...]]
     ) -> tuple[str, ...] | None:
         """Return what is known of a name and type now; None if nothing ever was."""
+        records = known.get((name, type_))
         try:
             records, ttl_s = await self._ask(name, type_)
         except LookupFailedError as error:
             self._failed.append(str(error))
-            records_or_none, ttl_s = known.get((name, type_)), RETRY_S
-        else:
-            records_or_none = records
+            ttl_s = RETRY_S
         self._wait_s = min(self._wait_s, ttl_s)
-        if records_or_none is not None:
-            self._known[name, type_] = records_or_none
-        return records_or_none
+        if records is not None:
+            self._known[name, type_] = records
+        return records
 
     async def _of_name(
         self, name: str, known: dict[tuple[str, str], tuple[str, ...]]

@@ -18,6 +18,7 @@ from gslb.daemons.events import show_time
 from gslb.errors import Complaint
 from gslb.health.belief import Forced, forced_at
 from gslb.health.verdict import Record, Verdict
+from gslb.health.words import ForcedKey, region_of
 from gslb.model import Member, Pool, Service
 from gslb.routing.snapshot import Snapshot, members_of
 
@@ -33,8 +34,8 @@ def members_shape(controller: Controller, now_s: float) -> tuple[Shape, Iterator
         "generation": controller.snapshot.generation,
         "proxies": list(_proxies(controller, now_s)),
         "forced": [
-            {"address": address, "service": service or None, **_word(forced)}
-            for (address, service), forced in controller.forced.items()
+            {**_whom(key), **_word(forced)}
+            for key, forced in controller.forced.items()
             if forced_at(forced, now_s) is not None
         ],
     }
@@ -68,11 +69,11 @@ def _placed(service: Service) -> list[tuple[Pool, Member]]:
 def _proxies(controller: Controller, now_s: float) -> Iterator[Shape]:
     for region in controller.config.regions.values():
         for proxy in region.proxies:
-            forced = controller.forced.get((str(proxy.address), ""))
+            forced = controller.operators.forced_proxy(region.name, proxy)
             shape = _member(controller, proxy, now_s)
             shape["service"] = None
             shape["region"] = region.name
-            shape["forced"] = None if forced_at(forced, now_s) is None else forced_shape(forced)
+            shape["forced"] = forced_shape(forced)
             yield shape
 
 
@@ -132,13 +133,23 @@ def forced_shape(forced: Forced | None) -> Shape | None:
     return None if forced is None else _word(forced)
 
 
+def _whom(key: ForcedKey) -> Shape:
+    address, service = key
+    if (region := region_of(address)) is not None:
+        return {"address": None, "region": region, "service": service or None}
+    return {"address": address, "service": service or None}
+
+
 def _word(forced: Forced) -> Shape:
-    return {
+    shape: Shape = {
         "word": forced.word.value,
         "until": None if forced.until_s is None else show_time(forced.until_s),
         "reason": forced.reason,
         "by": forced.by,
     }
+    if forced.over_s:
+        shape["whole_at"] = show_time(forced.from_s + forced.over_s)
+    return shape
 
 
 def status_shape(

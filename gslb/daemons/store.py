@@ -10,15 +10,17 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Lock
 
+from gslb.health import words
 from gslb.health.belief import Forced, Word
 from gslb.health.verdict import Record, Verdict
+from gslb.health.words import ForcedKey, Registers
 from gslb.model import Subject
 
 log = logging.getLogger("gslb.state")
@@ -31,9 +33,6 @@ TIME_MAX_S = 253_402_300_799.0  # the end of the year 9999, the last that can be
 
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
-# Whom a word is about: a member's address, and a service's name or "" for all services.
-ForcedKey = tuple[str, str]
-
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -41,7 +40,7 @@ class State:
 
     generation: int = 0
     records: Mapping[Subject, Record] = field(default_factory=dict)
-    forced: Mapping[ForcedKey, Forced] = field(default_factory=dict)
+    words: Registers = field(default_factory=dict)
 
 
 def write_whole(path: Path, octets: bytes, *, mode: int | None = None) -> None:
@@ -126,19 +125,8 @@ def encode(state: State) -> bytes:
         for subject, record in state.records.items()
         if record.verdict is not Verdict.UNKNOWN
     ]
-    forced = [
-        {
-            "address": address,
-            "service": service,
-            "word": word.word.value,
-            "until_s": word.until_s,
-            "reason": word.reason,
-            "by": word.by,
-        }
-        for (address, service), word in state.forced.items()
-    ]
     # Each by itself: no step is so long that other threads would notice, with however many.
-    lines = {"records": records, "forced": forced}
+    lines: Mapping[str, Iterable[object]] = {"records": records, "words": words.encode(state.words)}
     shown = [f'"{key}": [\n{_lines(each)}]' for key, each in lines.items()]
     head = f'"version": {VERSION},\n"generation": {state.generation}'
     return ("{\n" + ",\n".join((head, *shown)) + "\n}\n").encode()
@@ -163,15 +151,20 @@ def decode(octets: bytes) -> State:
             since_s=_time_s(each["since_s"]),
             risen_at_s=None if each["risen_at_s"] is None else _time_s(each["risen_at_s"]),
         )
-    forced = {}
-    for each in whole["forced"]:
-        until_s = None if each["until_s"] is None else _time_s(each["until_s"])
-        word = Forced(Word(each["word"]), until_s, str(each["reason"]), str(each["by"]))
-        forced[str(each["address"]), str(each["service"])] = word
+    said = words.unstamped(_unstamped(whole.get("forced", ())))
+    said.update(words.decode(whole.get("words", [])))
     generation = int(whole["generation"])
     if not 0 <= generation <= GENERATION_MAX:
         raise ValueError(f"generation {generation} is not in 0..{GENERATION_MAX}")
-    return State(generation, records, forced)
+    return State(generation, records, said)
+
+
+def _unstamped(rows: Iterable[Mapping[str, object]]) -> Iterator[tuple[ForcedKey, Forced]]:
+    """Yield the words in a file from before words had stamps."""
+    for each in rows:
+        until_s = None if each["until_s"] is None else _time_s(each["until_s"])
+        word = Forced(Word(each["word"]), until_s, str(each["reason"]), str(each["by"]))
+        yield (str(each["address"]), str(each["service"])), word
 
 
 def _time_s(value: object) -> float:

@@ -106,8 +106,11 @@ class Vantage:
             self._cut_off, len(records), down, self._config.cut_off_at, now_s=now_s
         )
         if self._cut_off.is_cut_off != was:
-            kind = "reconnected" if was else "cut_off"
-            self._events.announce(kind, vantage=self.name, down=down, watched=len(records))
+            seen = {"vantage": self.name, "down": down, "watched": len(records)}
+            if was:
+                self._events.announce("reconnected", **seen)
+            else:
+                self._events.announce("cut_off", **seen)
         self._sequence += 1
         number = (self._epoch_ms, self._sequence)
         try:
