@@ -1,7 +1,8 @@
 """The leases that a node knows: its own registrations, and what other nodes tell of theirs.
 
 One mutable table; a heart-beat that changes nothing but a lease's end is one entry replaced, and
-wakes nobody.
+wakes nobody.  Other nodes learn of it when they are next told of everything, but of one of a
+lease that could end before that at once.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from gslb.health.lease import (
 )
 from gslb.model import Address
 from gslb.routing.found import FoundMember
+
+SHORT_S = 15.0  # three times as long as nodes are silent by default
 
 PoolKey = tuple[str, str]
 
@@ -89,6 +92,8 @@ class LeaseBook:
         same = was is not None and now_s < ends_s <= lease.ends_s
         same = same and was is not None and (was.weight, was.probe) == (lease.weight, lease.probe)
         self._keep(key, lease, tell=not same)
+        if same and span_s < SHORT_S:
+            self.on_own_change()
         return lease.ends_s
 
     def leave(self, key: LeaseKey) -> None:
