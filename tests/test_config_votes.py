@@ -183,7 +183,7 @@ WRONG = [
     (
         f"vantages: {{{IN_ONE}, quorum: «2}}",
         "vantages.quorum",
-        "2 voters stand in 1 places",
+        "2 voters have 1, since those of a region have one",
         "up to 1, or majority",
     ),
     (

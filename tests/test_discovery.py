@@ -292,6 +292,18 @@ def test_heart_beats_change_nothing(tmp_path):
     assert (bench.changes, told) == (changes + 1, [1])
 
 
+def test_heart_beats_of_short_leases_are_told_at_once(tmp_path):
+    bench = Bench(tmp_path, register=True)
+    told = []
+    bench.it.leases.on_own_change = lambda: told.append(1)
+
+    for _ in range(3):
+        bench.it.leases.register(KEY, ONE, 5.0)
+        bench.now_s += 1
+
+    assert len(told) == 3
+
+
 def test_leases_reach_another_node_whose_clock_is_not_ours(tmp_path):
     one, other = Bench(tmp_path / "a", register=True), Bench(tmp_path / "b", register=True)
     other.now_s += 9

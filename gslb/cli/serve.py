@@ -15,7 +15,7 @@ from gslb.cli.progress import progress_bar
 from gslb.cli.shown import complaints, counted, err, fail, show_json, show_table
 from gslb.config.named import shorter
 from gslb.config.schema import json_schema
-from gslb.config.settings import Carrier, Config
+from gslb.config.settings import Carrier, Config, Endpoint
 from gslb.daemons import logs, native, planner
 from gslb.daemons.controller import TICK_S
 from gslb.daemons.node import Node
@@ -23,7 +23,7 @@ from gslb.errors import Complaint, ConfigError
 from gslb.health.report import REPORT_GAP_S
 from gslb.health.share import assigned
 from gslb.health.verdict import worst_detection_s
-from gslb.model import Monitor, Subject
+from gslb.model import Discover, Monitor, Subject
 from gslb.routing.snapshot import map_keys, members_of
 
 SWITCH_S = 0.001  # until a thread that computes lets another have the interpreter
@@ -106,6 +106,9 @@ def check(
                 for name, members in watched_by(read).items()
             ],
         )
+    if pools := discovering(read):
+        found = [(service, region, ", ".join(sources)) for service, region, sources in pools]
+        show_table(("service", "region", "discovers members from"), found)
     if read.carrier is not None:
         print(f"reports and words travel {how_carried(read.carrier)}")
 
@@ -130,15 +133,46 @@ def summary_of(config: Config) -> dict[str, object]:
             {"vantage": name, "region": config.voters[name].region, "members": members}
             for name, members in watched_by(config).items()
         ],
+        "discovers": [
+            {"service": service, "region": region, "from": sources}
+            for service, region, sources in discovering(config)
+        ],
         "carrier": None if config.carrier is None else how_carried(config.carrier),
         "config_hash": config.hash,
     }
 
 
+def discovering(config: Config) -> list[tuple[str, str, list[str]]]:
+    """Return the pools that discover members, and from where; nothing of it is looked at."""
+    return [
+        (service.text, pool.region, sources_shown(pool.discover))
+        for service in config.services()
+        for pool in service.pools
+        if pool.discover is not None
+    ]
+
+
+def sources_shown(discover: Discover) -> list[str]:
+    """Return from where members come, in a few words each."""
+    shown = ["registration"] if discover.register else []
+    if discover.file is not None:
+        shown.append(f"file {shorter(Path(discover.file))}")
+    if discover.dns is not None:
+        at = "" if discover.resolver is None else f" at {Endpoint(*discover.resolver)}"
+        shown.append(f"dns {discover.dns}{at}")
+    return shown
+
+
 def monitored(config: Config) -> list[tuple[Monitor, int]]:
     """Return each monitor that probes anyone, and how many addresses it probes."""
     counts = Counter(subject.monitor for subject in subjects_of(config))
-    return [(each, counts[name]) for name, each in config.monitors.items() if counts[name]]
+    pools = (pool for service in config.services() for pool in service.pools)
+    coming = {pool.discover.monitor for pool in pools if pool.discover is not None}
+    return [
+        (each, counts[name])
+        for name, each in config.monitors.items()
+        if counts[name] or name in coming
+    ]
 
 
 def watched_by(config: Config) -> dict[str, int]:

@@ -1,7 +1,8 @@
 """The leases that a node knows: its own registrations, and what other nodes tell of theirs.
 
 One mutable table; a heart-beat that changes nothing but a lease's end is one entry replaced, and
-wakes nobody.
+wakes nobody.  Other nodes learn of it when they are next told of everything, but of one of a
+lease that could end before that at once.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from types import MappingProxyType
 from gslb.health.lease import (
     LEASES_MAX,
     Lease,
+    LeaseError,
     LeaseKey,
     Leases,
+    decode,
+    encode,
     ends_at_s,
     newer,
     next_stamp,
@@ -22,6 +26,8 @@ from gslb.health.lease import (
 )
 from gslb.model import Address
 from gslb.routing.found import FoundMember
+
+SHORT_S = 15.0  # three times as long as nodes are silent by default
 
 PoolKey = tuple[str, str]
 
@@ -64,6 +70,17 @@ class LeaseBook:
             self._on_change()
         return bool(news)
 
+    def encoded(self) -> list[list[object]]:
+        """Return all leases as plain values, as `hear` takes them in elsewhere."""
+        return encode(self._leases)
+
+    def hear(self, rows: object) -> None:
+        """Take in leases from elsewhere, as plain values; ValueError if they are not right."""
+        try:
+            self.merge(decode(rows))
+        except LeaseError as error:
+            raise ValueError(str(error)) from None
+
     def register(self, key: LeaseKey, member: FoundMember, span_s: float) -> float:
         """Let a member be in a pool for *span_s* from now on; return when that ends."""
         now_s = self._clock()
@@ -75,6 +92,8 @@ class LeaseBook:
         same = was is not None and now_s < ends_s <= lease.ends_s
         same = same and was is not None and (was.weight, was.probe) == (lease.weight, lease.probe)
         self._keep(key, lease, tell=not same)
+        if same and span_s < SHORT_S:
+            self.on_own_change()
         return lease.ends_s
 
     def leave(self, key: LeaseKey) -> None:

@@ -29,7 +29,7 @@ TEXT_CHARS_MAX = 255
 LeaseKey = tuple[str, str, Address]
 
 
-class LeaseError(GslbError):
+class LeaseError(GslbError, ValueError):
     """A table of leases that came from elsewhere cannot be used."""
 
 
