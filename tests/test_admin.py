@@ -264,7 +264,7 @@ async def test_a_word_holds_at_once_in_all_services_and_is_shown(desk):
         "reason": "kernel update",
         "by": "ops",
     }
-    assert said.json == word
+    assert said.json == {**word, "clear_at": "2027-01-15T08:00:30.000Z"}
     for service in ("www.example.com", "api.example.com"):
         assert (await member(desk, "192.0.2.1", service))["forced"] == word
     assert (await member(desk, "192.0.2.2"))["forced"] is None
@@ -277,12 +277,13 @@ async def test_a_word_can_be_about_one_service(desk):
 
     said = await desk.ask("PUT", path, body={"word": "down", "for": None})
 
-    assert said.json == {"word": "down", "until": None, "reason": "", "by": "127.0.0.1"}
-    assert (await member(desk, "192.0.2.1"))["forced"] == said.json
+    word = {"word": "down", "until": None, "reason": "", "by": "127.0.0.1"}
+    assert said.json == {**word, "clear_at": "2027-01-15T08:00:30.000Z"}
+    assert (await member(desk, "192.0.2.1"))["forced"] == word
     assert (await member(desk, "192.0.2.1"))["lives"] is False
     assert (await member(desk, "192.0.2.1", "api.example.com"))["forced"] is None
     [listed] = (await desk.ask("GET", "/v1/members")).json["forced"]
-    assert listed == {"address": "192.0.2.1", "service": "www.example.com", **said.json}
+    assert listed == {"address": "192.0.2.1", "service": "www.example.com", **word}
 
 
 async def test_a_proxy_can_be_forced_like_a_member(desk):
@@ -339,6 +340,74 @@ async def test_words_are_limited_but_one_that_holds_can_be_said_again(desk):
 
     assert len(forced) == FORCED_MAX
     assert (at_the_limit.status, past_it.status) == (200, 409)
+
+
+REGION = "/v1/regions/eu/forced"
+
+
+async def test_a_region_is_drained_gradually_and_released(desk):
+    desk.probe_all()
+    said = await desk.ask("PUT", REGION, body={"word": "drain", "over": "5m"})
+    [listed] = (await desk.ask("GET", "/v1/members")).json["forced"]
+    shown = (await member(desk, "198.51.100.1"))["forced"]
+    gone = await desk.ask("DELETE", REGION)
+
+    word = {"word": "drain", "until": None, "reason": "", "by": "127.0.0.1"}
+    word["whole_at"] = "2027-01-15T08:05:00.000Z"
+    assert said.json == {**word, "clear_at": "2027-01-15T08:05:30.000Z"}
+    assert listed == {"address": None, "region": "eu", "service": None, **word}
+    assert shown == word
+    assert gone.status == 204
+    assert not desk.controller.forced
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (FORCED, {"word": "drain"}),
+        ("/v1/members/192.0.2.1/forced?service=api.example.com", {"word": "down"}),
+        ("/v1/members/198.51.100.1/forced", {"word": "down"}),
+    ],
+)
+async def test_a_careful_word_that_costs_a_service_too_much_is_refused(desk, path, body):
+    desk.probe_all(**{"198.51.100.2": "refused", "192.0.2.2": "refused"})
+    careful = f"{path}{'&' if '?' in path else '?'}careful=true"
+
+    refused = await desk.ask("PUT", careful, body=body)
+    held = dict(desk.controller.forced)
+    careless = await desk.ask("PUT", careful.replace("true", "false"), body=body)
+
+    assert (refused.status, careless.status) == (409, 200)
+    assert not held
+    assert "example.com: " in refused.json["error"]
+
+
+async def test_a_careful_word_makes_nothing_worse_that_is_bad_already(desk):
+    everyone = {str(subject.address): "refused" for subject in desk.controller.subjects()}
+    desk.probe_all(**everyone)
+    all_down = await desk.ask("PUT", f"{FORCED}?careful=true", body={"word": "down"})
+    desk.probe_all()
+    await desk.ask("PUT", "/v1/members/192.0.2.1/forced", body=DRAIN)
+    all_drained = await desk.ask("PUT", f"{FORCED}?careful=true", body=DRAIN)
+
+    assert (all_down.status, all_drained.status) == (200, 200)
+
+
+async def test_a_careful_drain_may_empty_a_rung(desk):
+    desk.probe_all()
+
+    said = await desk.ask("PUT", "/v1/members/2001:db8::1/forced?careful=true", body=DRAIN)
+
+    assert said.status == 200
+
+
+async def test_a_careful_word_that_leaves_enough_holds(desk):
+    desk.probe_all()
+
+    member_ = await desk.ask("PUT", f"{FORCED}?service=www.example.com&careful=true", body=DRAIN)
+    region = await desk.ask("PUT", f"{REGION}?careful=true", body=DRAIN)
+
+    assert (member_.status, region.status) == (200, 200)
 
 
 @given(st.binary(max_size=60) | st.recursive(
@@ -424,6 +493,12 @@ WRONG = [
     ("DELETE", FORCED + "?when=now", 400, {}),
     ("DELETE", FORCED, 403, {"headers": {"Host": "www.example.net"}}),
     ("DELETE", "/v1/members/192.0.2.99/forced", 404, {}),
+    ("PUT", "/v1/members/192.0.2.1/forced?careful=maybe", 400, {"body": DRAIN}),
+    ("PUT", "/v1/members/192.0.2.1/forced", 400, {"body": {"word": "up", "over": "5m"}}),
+    ("PUT", "/v1/regions/eu/forced", 400, {"body": {"word": "down"}}),
+    ("PUT", "/v1/regions/mars/forced", 404, {"body": DRAIN}),
+    ("DELETE", "/v1/regions/eu/forced?service=", 400, {}),
+    ("DELETE", "/v1/regions/mars/forced", 404, {}),
     ("POST", "/v1/publish", 403, {"headers": {"Host": "www.example.net"}}),
     ("POST", "/v1/publish", 409, {}),
     ("POST", "/v1/publish", 415, {"body": b"a=b", "headers": TEXT}),
@@ -825,7 +900,9 @@ TRIED_ELSEWHERE = (
 
 def test_every_documented_error_is_provoked_by_some_test():
     # 401, 408 and 503 have tests of their own above, and so has the limit of words.
-    provoked = {(m, FORCED if p.startswith("/v1/members/") else p.partition("?")[0], s)
+    # What is said of regions is heard by the same lines as what is said of members.
+    spoken_of = ("/v1/members/", "/v1/regions/")
+    provoked = {(m, FORCED if p.startswith(spoken_of) else p.partition("?")[0], s)
                 for m, p, s, _ in WRONG}  # fmt: skip
     for method, path, status in provoked:
         operation = operation_of(method, path)
@@ -836,7 +913,8 @@ def test_every_documented_error_is_provoked_by_some_test():
             if method == "parameters":
                 continue
             for status in operation["responses"]:
-                key = (method.upper(), path.replace("{address}", "192.0.2.1"), int(status))
+                at = FORCED if path.startswith(spoken_of) else path
+                key = (method.upper(), at, int(status))
                 elsewhere = int(status) in (401, 408, 503) or key == ("PUT", FORCED, 409)
                 elsewhere = elsewhere or path in TRIED_ELSEWHERE
                 assert int(status) < 400 or elsewhere or key in provoked, key
