@@ -80,7 +80,7 @@ class Program:
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=out,
-                    env=environment(),
+                    env=_environment(),
                 )
 
     def kill(self) -> None:
@@ -104,6 +104,11 @@ class Program:
         return await until(find, lambda: f"no line with {parts} in:\n{self.said()[-3000:]}")
 
 
+def _environment() -> dict[str, str]:
+    # Programs that are started again and again compile their modules once.
+    return {k: v for k, v in environment().items() if k != "PYTHONDONTWRITEBYTECODE"}
+
+
 async def until(
     look: Callable[[], Any], why: Callable[[], str], patience_s: float = PATIENCE_S
 ) -> Any:
@@ -120,16 +125,28 @@ async def until(
 class Asked:
     """What every node has answered since the asking began, and what it must not.
 
-    A test narrows `allowed` when from now on fewer may be answered; `excused` are nodes that
-    need not answer, as they are dead or cut off from whoever asks.
+    A test narrows `allowed` when from now on fewer may be answered.  Nodes that are `lost`, dead
+    or cut off from whoever asks, need not answer until they are `found`.
     """
 
     allowed: frozenset[str] = EVERYONE
     excused: set[str] = field(default_factory=set)
+    losses: int = 0
     latest: dict[str, frozenset[str]] = field(default_factory=dict)
     seen: dict[str, set[frozenset[str]]] = field(default_factory=dict)
     answers: int = 0
     wrong: list[str] = field(default_factory=list)
+
+    def lost(self, *nodes: str) -> None:
+        """Expect no answers of these nodes, and forget what they answered."""
+        self.excused.update(nodes)
+        self.losses += 1
+        for node in nodes:
+            self.latest.pop(node, None)
+
+    def found(self) -> None:
+        """Expect answers of all nodes again."""
+        self.excused.clear()
 
     async def all_answer(self, wanted: set[str] | frozenset[str], *nodes: str) -> None:
         """Await that each of these nodes (or all) answers exactly *wanted*."""
@@ -299,7 +316,7 @@ class Regions:
         process = await asyncio.create_subprocess_exec(
             *("ip", "netns", "exec", self.network.name("clients")),
             *(sys.executable, "-m", "gslb", *arguments),
-            env={**environment(), "GSLB_ADMIN_TOKEN": TOKEN},
+            env={**_environment(), "GSLB_ADMIN_TOKEN": TOKEN},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
@@ -323,8 +340,11 @@ class Regions:
 
     async def _ask_on(self, place: str, asked: Asked) -> None:
         while True:
+            losses = asked.losses
             try:
-                asked.took(place, await self.ask(place))
+                response = await self.ask(place)
+                if losses == asked.losses:
+                    asked.took(place, response)
             except (OSError, TimeoutError, dns.exception.DNSException) as problem:
                 if place not in asked.excused:
                     asked.wrong.append(f"{place} did not answer: {problem!r}")

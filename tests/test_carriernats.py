@@ -18,7 +18,7 @@ from gslb.daemons.events import Events
 from tests.peers import program
 from tests.servers import free_port
 
-PATIENCE_S = 4.0
+PATIENCE_S = 20.0
 
 
 class Server:

@@ -92,13 +92,13 @@ async def test_an_isolated_vantage_takes_nobody_out(calm):
 @over_both
 async def test_a_region_cut_off_from_all_is_left_by_the_others_and_found_again(calm):
     async with calm.asking() as asked:
-        asked.excused = {"eu"}
+        asked.lost("eu")
         calm.cut("eu", "us", "ap", "clients", "nats")
         await asked.all_answer(without("eu-1", "eu-2"), "us", "ap")
         for other in ("us", "ap", "clients", "nats"):
             calm.network.restore("eu", other)
         await asked.all_answer(EVERYONE)
-        asked.excused = set()
+        asked.found()
 
     # What it answered to whoever could ask it was never less.
     assert asked.seen["eu"] == {EVERYONE}
@@ -145,14 +145,15 @@ async def test_without_the_nats_server_all_stays_as_it_was_and_goes_on_when_it_i
 @over_both
 async def test_a_node_that_is_killed_and_restarted_answers_as_the_others_do(calm):
     async with calm.asking() as asked:
-        asked.excused = {"eu"}
+        asked.lost("eu")
         calm.programs["eu-ns"].kill()
+        asked.lost("eu")
         calm.behave("ap-1", "refuse")
         await asked.all_answer(without("ap-1"), "us", "ap")
 
         calm.programs["eu-ns"].start()
         await asked.all_answer(without("ap-1"))
-        asked.excused = set()
+        asked.found()
         asked.allowed = without("ap-1")
         await stands(calm, "eu", "us", "heard")
 
@@ -199,11 +200,12 @@ async def test_a_vantage_that_lies_takes_nobody_out_and_keeps_nobody_in(calm):
 async def test_clocks_ten_seconds_apart_change_nothing(calm):
     try:
         async with calm.asking() as asked:
-            asked.excused = {"eu"}
+            asked.lost("eu")
             calm.shifted("eu-ns", -10.0)
+            asked.lost("eu")
             calm.shifted("us-probe", 10.0)
             await asked.all_answer(EVERYONE)
-            asked.excused = set()
+            asked.found()
             for node in NODES:
                 for vantage in NODES:
                     await stands(calm, node, vantage, "heard")
@@ -225,15 +227,14 @@ async def test_a_word_said_at_one_node_is_known_to_all_and_outlives_that_node(ca
         assert status == 0, said
         await asked.all_answer(without("us-1"))
 
-        asked.excused = {"eu"}
-        calm.programs["eu-ns"].kill()
-        calm.programs["us-ns"].kill()
-        asked.excused = {"eu", "us"}
+        asked.lost("eu", "us")
         for node in ("eu", "us"):
-            asked.latest.pop(node)
+            calm.programs[f"{node}-ns"].kill()
+        asked.lost("eu", "us")
+        for node in ("eu", "us"):
             calm.programs[f"{node}-ns"].start()
         await asked.all_answer(without("us-1"))
-        asked.excused = set()
+        asked.found()
         asked.allowed = without("us-1")
         _, listed = await calm.http("ap", "GET", "/v1/members")
         words = {each["address"]: each["forced"] for each in listed["members"]}

@@ -98,7 +98,9 @@ class NatsCarrier:
                 await self._connected()
                 self.link.lost("the connection was closed")
             except _FAILURES as error:
+                _heed_cancel()
                 self.link.lost(_shown(self._error or error))
+            _heed_cancel()
             await asyncio.sleep(self._back_off_s())
 
     def _back_off_s(self) -> float:
@@ -173,9 +175,11 @@ class NatsCarrier:
                 if not self._buckets:
                     await self._open(jetstream)
             except _FAILURES as error:
+                _heed_cancel()
                 good = False
                 self.link.lost(_shown(error))
             good = await self._put_all(client, jetstream) and good
+            _heed_cancel()
             if good:
                 await self._woken.wait()
             elif not closed.is_set():
@@ -230,12 +234,20 @@ class NatsCarrier:
                 # Whoever listens hears it, whether or not JetStream is there to keep it.
                 await jetstream.publish(f"$KV.{self._bucket(box)}.{key_of(sender)}", octets)
             except _FAILURES as error:
+                _heed_cancel()
                 self._buckets = {}
                 self._waiting.setdefault(slot, octets)
                 self.link.failed(box, _shown(error))
                 return False
             self.link.took(box)
         return True
+
+
+def _heed_cancel() -> None:
+    """Go on with being cancelled: nats-py makes a time-out of it while it awaits a response."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _shown(error: Exception) -> str:
