@@ -14,7 +14,20 @@ import time
 from collections.abc import Callable
 from types import ModuleType
 
-from bench import detect, flips, latency, memory, mmdb, probes, profile, qps, report, reports, store
+from bench import (
+    detect,
+    flips,
+    latency,
+    memory,
+    mmdb,
+    opinion,
+    probes,
+    profile,
+    qps,
+    report,
+    reports,
+    store,
+)
 from bench.process import NotMeasured
 
 # Kept as JSON, and drawn by the report; the others are printed only.
@@ -25,6 +38,7 @@ KEPT: dict[str, ModuleType] = {
     "memory": memory,
     "probes": probes,
     "reports": reports,
+    "opinion": opinion,
 }
 PRINTED: dict[str, Callable[[], str]] = {"mmdb": mmdb.figure, "detect": detect.figure}
 # Only where it is asked for by its name.
