@@ -24,6 +24,7 @@ from gslb.daemons import planner
 from gslb.daemons.admin import Admin
 from gslb.daemons.controller import Controller
 from gslb.daemons.counters import Counters
+from gslb.daemons.discovery import Discovery
 from gslb.daemons.events import Events
 from gslb.daemons.gauges import gauges_of
 from gslb.daemons.openapi import document
@@ -104,7 +105,15 @@ class Desk:
         self.records: dict[Any, Record] = {}
         self.is_complete = False
         self.controller.follow(self.records, lambda: self.is_complete)
-        self.admin = Admin(self.controller, self.counters, self.events, self.clock, **options)
+        self.discovery = Discovery(self.controller.config, self.clock)
+        self.admin = Admin(
+            self.controller,
+            self.counters,
+            self.events,
+            self.clock,
+            discovery=self.discovery,
+            **options,
+        )
 
     def clock(self) -> float:
         """Return the time that the test says it is."""
