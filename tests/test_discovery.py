@@ -167,8 +167,14 @@ async def test_the_only_member_of_a_pool_is_served_before_it_was_probed(engine, 
             response = await node.ask()
             assert addresses(response) == set()
             assert response.authority[0].ttl == 3
+            _, told = await node.http("GET", "/v1/explain", name="www.example.com", client="::1")
+            assert told["notes"] == ["no member that could be answered is known yet"]
+            alarms = node.node.controller.alarms
+            assert alarms.current == {("www.example.com", "nodata")}
             await node.http("PUT", "/v1/pools/www.example.com/eu-west/members/127.3.0.1")
             await node.becomes({"127.3.0.1"})
+            await node.event("alarm_over", alarm="nodata")
+            assert alarms.current == frozenset()
 
 
 async def test_leases_and_what_was_found_outlive_a_restart(engine, tmp_path):
@@ -309,7 +315,7 @@ def test_leases_reach_another_node_whose_clock_is_not_ours(tmp_path):
     other.now_s += 9
     one.it.leases.register(KEY, ONE, 5.0)
 
-    assert other.it.set_leases(one.it.leases.table)
+    assert other.it.hear_leases(json.loads(json.dumps(one.it.lease_rows())))
     assert not other.it.set_leases(one.it.leases.table)
     assert other.members == ["127.3.0.1"]
     other.now_s += 5
