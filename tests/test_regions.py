@@ -76,7 +76,7 @@ async def test_a_dead_member_is_answered_by_nobody_and_comes_back_everywhere(cal
     assert len(hashes) == 1
 
 
-@over_both
+@over_http
 async def test_an_isolated_vantage_takes_nobody_out(calm):
     async with calm.asking() as asked:
         calm.cut("us", "us-probe")
@@ -109,7 +109,7 @@ async def test_split_in_two_the_larger_half_concludes_and_the_smaller_stays_as_i
     async with calm.asking() as asked:
         calm.cut("us", "eu", "ap", "nats")
         await asked.all_answer(without("us-1", "us-2"), "eu", "ap")
-        await stands(calm, "us", "eu", "silent")
+        await calm.status("us", lambda status: status["frozen_since"])
         assert asked.seen["us"] == {EVERYONE}
         for other in ("eu", "ap", "nats"):
             calm.network.restore("us", other)
@@ -118,7 +118,7 @@ async def test_split_in_two_the_larger_half_concludes_and_the_smaller_stays_as_i
     assert all(without("us-1", "us-2") <= answer for answer in asked.seen["us"])
 
 
-@over_both
+@over_http
 async def test_two_regions_that_do_not_see_each_other_are_both_served_while_the_third_sees_them(
     calm,
 ):
@@ -245,21 +245,4 @@ async def test_a_word_said_at_one_node_is_known_to_all_and_outlives_that_node(ca
             "release", drained, "--admin", f"http://{address('ap-ns')}:8053"
         )
         assert released == 0, said
-        await asked.all_answer(EVERYONE)
-
-
-@over_http
-async def test_a_drain_that_waits_returns_when_nobody_can_hold_an_answer_any_more(calm):
-    admin = ("--admin", f"http://{address('us-ns')}:8053")
-    ttl_s = 2.0
-    async with calm.asking() as asked:
-        drain = asyncio.create_task(calm.gslb("drain", address("ap-2"), "--wait", *admin))
-        await asked.all_answer(without("ap-2"))
-        last_s = time.monotonic()
-        asked.allowed = without("ap-2")
-        status, said = await drain
-        assert status == 0, said
-        assert time.monotonic() - last_s >= ttl_s - 0.5
-        asked.allowed = EVERYONE
-        await calm.gslb("release", address("ap-2"), *admin)
         await asked.all_answer(EVERYONE)
