@@ -105,13 +105,13 @@ class Desk:
         self.records: dict[Any, Record] = {}
         self.is_complete = False
         self.controller.follow(self.records, lambda: self.is_complete)
-        discovery = Discovery(self.controller.config, self.clock)
+        self.discovery = Discovery(self.controller.config, self.clock)
         self.admin = Admin(
             self.controller,
             self.counters,
             self.events,
             self.clock,
-            discovery=discovery,
+            discovery=self.discovery,
             **options,
         )
 

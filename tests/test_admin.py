@@ -183,6 +183,8 @@ async def test_members_say_what_was_measured_and_by_whom(desk):
         "service": "www.example.com",
         "region": "eu",
         "weight": 1,
+        "source": "configured",
+        "until": None,
         "pool_weight": 70,
         "verdict": "down",
         "reason": "refused",
@@ -456,6 +458,7 @@ def test_each_key_of_a_word_is_taken_up_to_its_limit(key, longest):
 JSON = {"Content-Type": "application/json"}
 TEXT = {"Content-Type": "text/plain"}
 DEEP = b"[" * 10_000
+PLACE = "/v1/pools/www.example.com/us/members/192.0.2.9"
 WRONG = [
     ("PUT", FORCED, 400, {"body": b"", "headers": JSON}),
     ("PUT", FORCED, 400, {"body": b"{", "headers": JSON}),
@@ -500,6 +503,17 @@ WRONG = [
     ("PUT", FORCED, 415, {"body": DRAIN, "headers": {"Content-Encoding": "gzip"}}),
     ("DELETE", FORCED + "?when=now", 400, {}),
     ("DELETE", FORCED, 403, {"headers": {"Host": "www.example.net"}}),
+    ("PUT", PLACE, 409, {"body": {}}),
+    ("PUT", PLACE, 403, {"body": {}, "headers": {"Origin": "http://www.example.net"}}),
+    ("PUT", PLACE, 413, {"body": {"probe": "r" * 20_000}}),
+    ("PUT", PLACE, 415, {"body": b"{}", "headers": TEXT}),
+    ("PUT", PLACE.replace("192.0.2.9", "lb.example.net"), 400, {"body": {}}),
+    ("PUT", PLACE.replace("www", "ww"), 404, {"body": {}}),
+    ("PUT", PLACE.replace("/us/", "/asia/"), 404, {"body": {}}),
+    ("DELETE", PLACE, 403, {"headers": {"Host": "www.example.net"}}),
+    ("DELETE", PLACE, 409, {}),
+    ("DELETE", PLACE.replace("192.0.2.9", "0.0.0.0"), 400, {}),
+    ("DELETE", PLACE.replace("www", "ww"), 404, {}),
     ("DELETE", "/v1/members/192.0.2.99/forced", 404, {}),
     ("PUT", "/v1/members/192.0.2.1/forced?careful=maybe", 400, {"body": DRAIN}),
     ("PUT", "/v1/members/192.0.2.1/forced", 400, {"body": {"word": "up", "over": "5m"}}),
@@ -912,6 +926,8 @@ def test_every_documented_error_is_provoked_by_some_test():
     spoken_of = ("/v1/members/", "/v1/regions/")
     provoked = {(m, FORCED if p.startswith(spoken_of) else p.partition("?")[0], s)
                 for m, p, s, _ in WRONG}  # fmt: skip
+    place = "/v1/pools/{service}/{region}/members/192.0.2.1"
+    provoked |= {(m, place, s) for m, p, s in provoked if p.startswith("/v1/pools/")}
     for method, path, status in provoked:
         operation = operation_of(method, path)
         if operation is not None and status != 405:

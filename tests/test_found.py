@@ -3,15 +3,20 @@
 from dataclasses import replace
 from ipaddress import ip_address
 
+import dns.message
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gslb.daemons import native
+from gslb.daemons.mirror import Mirror
 from gslb.dns import name
 from gslb.health.belief import Belief
 from gslb.health.verdict import Verdict
 from gslb.model import Discover, Family, Member, Pool, Service, Source, Subject
 from gslb.routing.climb import Way
 from gslb.routing.found import NOTHING, POOL_MEMBERS_MAX, Found, FoundMember, peopled, with_found
+from gslb.routing.respond import respond
 from gslb.routing.snapshot import compile_snapshot, map_keys
 from tests.world import plan
 
@@ -224,3 +229,33 @@ def test_what_differs_is_told_by_service():
     assert one_.differing(one_) == set()
     assert one_.addresses("www.example.com") == {(Source.DNS, "eu", ip_address("192.0.2.1"))}
     assert one_.of("www.example.com", "us") == {}
+
+
+def test_a_member_has_to_be_put_into_no_image_but_its_services():
+    if not native.IS_BUILT:
+        pytest.skip("the native engine is not built")
+    before = world(Pool("eu", (), discover=ALL))
+    first = compile_snapshot(before, lambda *_: UP, generation=1, now_s=0.0)
+    said = found(eu={Source.LEASE: (one("192.0.2.1"), one("2001:db8::1"))})
+    after = peopled(before, said)
+    second = compile_snapshot(
+        after, lambda *_: UP, generation=2, now_s=0.0, previous=first, touched=()
+    )
+    third = compile_snapshot(
+        peopled(after, NOTHING), lambda *_: UP, generation=3, now_s=0.0, previous=second, touched=()
+    )
+    mirror = Mirror()
+    mirror.of(first)
+    planned = mirror.planned
+
+    for snap in (second, third):
+        made = mirror.of(snap)
+        assert mirror.planned.native is planned.native
+        for type_ in ("A", "AAAA"):
+            wire = dns.message.make_query("www.example.com", type_).to_wire()
+            sender = ip_address("192.0.2.99")
+            octets = made.respond(wire, sender.packed, 0, 0.0, 1232, None)[0]
+            assert octets == respond(snap, wire, sender, 0, 0.0, size_max=1232).octets
+            answered = dns.message.from_wire(octets)
+            assert len(answered.answer) == (1 if snap is second else 0)
+            assert answered.rcode() == 0

@@ -45,6 +45,11 @@ class Mirror:
         self._last: tuple[Snapshot, _native.Snapshot] | None = None
         self._ahead: tuple[Planned, Mapping[bytes, tuple[Entry, bytes]]] | None = None
 
+    @property
+    def planned(self) -> Planned | None:
+        """The plan that the last snapshot was made with."""
+        return self._planned
+
     def prepare(self, snapshot: Snapshot, explain_to: Sequence[Network]) -> None:
         """Turn a plan and entries that will soon be published into images; in any thread."""
         planned = self._plan(snapshot.plan, explain_to)

@@ -41,8 +41,8 @@ class Registering:
 
     async def _register(self, asked: Asked) -> web.Response:
         self._check(asked)
-        service, pool, address = self._whom(asked)
         body = await asked.body()
+        service, pool, address = self._whom(asked)
         member, span_s = read_registration(body, address)
         written = {m.address: p.region for p in service.pools for m in p.members}
         if address in written:
@@ -78,6 +78,10 @@ class Registering:
 
     def _whom(self, asked: Asked) -> tuple[Service, Pool, Address]:
         """Return the pool and address that a request is about; raises RequestError."""
+        try:
+            address = addresses.address(asked.variables["address"])
+        except ScalarError as wrong:
+            raise RequestError(400, wrong.problem, wrong.hint) from None
         written = asked.variables["service"].lower().removesuffix(".")
         services = {service.text: service for service in self._discovery.configured}
         service = services.get(written)
@@ -93,10 +97,7 @@ class Registering:
         if pool.discover is None or not pool.discover.register:
             problem = f"members do not register with the pool {region} of {service.text}"
             raise RequestError(409, problem, "write `discover: {register: true}` in the pool")
-        try:
-            return service, pool, addresses.address(asked.variables["address"])
-        except ScalarError as wrong:
-            raise RequestError(400, wrong.problem, wrong.hint) from None
+        return service, pool, address
 
 
 def read_registration(body: bytes, address: Address) -> tuple[FoundMember, float]:
