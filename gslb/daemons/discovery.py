@@ -190,22 +190,28 @@ class Discovery:
             files.look()
 
     async def _watch_files(self) -> None:
+        """Look at the files at once when they are others, and whenever one may have changed."""
         while True:
             self._moved.clear()
-            paths = frozenset(map(Path, self._files))
-            folders = frozenset(path for path in paths if path.is_dir())
-            watched = watching.Places(paths, folders)
-            if not paths:
+            await self._look_again()
+            if not self._files:
                 await self._moved.wait()
                 continue
-            async for _ in watching.looks(watched, self._moved):
-                before = {path: (each.members, each.problems) for path, each in self._files.items()}
-                await aside(self._look_at_files)
-                if any(
-                    before.get(path) != (each.members, each.problems)
-                    for path, each in self._files.items()
-                ):
-                    self._stale.set()
+            async for _ in watching.looks(await aside(self._places), self._moved):
+                await self._look_again()
+
+    def _places(self) -> watching.Places:
+        paths = frozenset(map(Path, self._files))
+        return watching.Places(paths, frozenset(path for path in paths if path.is_dir()))
+
+    async def _look_again(self) -> None:
+        def said() -> dict[str, object]:
+            return {path: (each.members, each.problems) for path, each in self._files.items()}
+
+        before = said()
+        await aside(self._look_at_files)
+        if said() != before:
+            self._stale.set()
 
     async def _watch_names(self, group: asyncio.TaskGroup) -> None:
         """Keep a task for each name that looks it up again and again."""
