@@ -54,6 +54,9 @@ def announced() -> Iterator[tuple[str, ast.Call]]:
                 assert kinds, f"{path}:{call.lineno}: events have names that can be found with grep"
             for kind in sorted(kinds):
                 yield kind, call
+        for call in _calls(tree, "_announce"):  # what they share, a module may add by itself
+            if isinstance(call.args[0], ast.Constant):
+                yield str(call.args[0].value), call
 
 
 def _calls(tree: ast.AST, method: str) -> Iterator[ast.Call]:

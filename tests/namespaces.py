@@ -11,9 +11,11 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 PLACES = {
     "us": ("us-east", "192.0.2"),
@@ -22,6 +24,8 @@ PLACES = {
 }
 HOSTS = {"ns": 53, "probe": 8, "1": 11, "2": 12}
 CLIENTS, NATS = "192.0.2.200", "192.0.2.250"
+
+_MARK = "gslb-t-"  # and the id of the process that made it
 
 why_not = (
     "network namespaces need root"
@@ -44,7 +48,8 @@ class Network:
     """Namespaces and links; `cut` and `restore` name a link by its two ends."""
 
     def __init__(self, stack: ExitStack) -> None:
-        self._prefix = f"gslb-t-{secrets.token_hex(2)}-"
+        _sweep()
+        self._prefix = f"{_MARK}{os.getpid()}-{secrets.token_hex(1)}-"
         self._stack = stack
         self._routes: dict[tuple[str, str], list[str]] = {}
         self.cuts: set[tuple[str, str]] = set()
@@ -116,6 +121,18 @@ def _reached(here: str, there: str) -> Iterator[str]:
             yield f"{PLACES[there][1]}.0/26"
 
 
-def _run(*words: str) -> None:
+def _sweep() -> None:
+    """Remove what a killed run of these tests left behind."""
+    for name in _run("ip", "netns", "list").split():
+        owner = name.removeprefix(_MARK).partition("-")[0]
+        if name.startswith(_MARK) and not Path(f"/proc/{owner}").exists():
+            for process in _run("ip", "netns", "pids", name).split():
+                with suppress(ProcessLookupError):
+                    os.kill(int(process), signal.SIGKILL)
+            _run("ip", "netns", "delete", name)
+
+
+def _run(*words: str) -> str:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert not done.returncode, f"{' '.join(words)}: {done.stderr.strip()}"
+    return done.stdout

@@ -132,7 +132,9 @@ async def test_the_status_says_how_the_node_is(desk):
     assert said["counts"] == {
         "services": 4, "members": 8, "up": 6, "down": 2, "unknown": 0, "forced": 0,
     }  # fmt: skip
-    assert said["vantages"] == [{"vantage": "ns1.example.net", "age_s": 10.5}]
+    (vantage,) = said["vantages"]
+    assert vantage["vantage"] == "ns1.example.net"
+    assert (vantage["state"], vantage["age_s"]) == ("heard", 10.5)
     assert said["listen"] == {"dns": ["127.0.0.1:5353"], "admin": str(desk.admin.endpoint)}
     served, broken = said["zones"]
     assert (served["zone"], served["state"], served["error"]) == ("example.com", "served", None)
@@ -188,7 +190,17 @@ async def test_members_say_what_was_measured_and_by_whom(desk):
         "reason": "refused",
         "since": "2027-01-15T08:00:00.000Z",
         "forced": None,
-        "votes": [{"vantage": "ns1.example.net", "verdict": "down", "age_s": 3.5}],
+        "votes": [
+            {
+                "vantage": "ns1.example.net",
+                "verdict": "down",
+                "age_s": 3.5,
+                "reason": "refused",
+                "left_out": None,
+            }
+        ],
+        "source": "configured",
+        "until": None,
         "monitor": "web",
         "probe": "198.51.100.2:8080",
         "last_result": "refused",
@@ -254,7 +266,7 @@ async def test_a_word_holds_at_once_in_all_services_and_is_shown(desk):
         "reason": "kernel update",
         "by": "ops",
     }
-    assert said.json == word
+    assert said.json == {**word, "clear_at": "2027-01-15T08:00:30.000Z"}
     for service in ("www.example.com", "api.example.com"):
         assert (await member(desk, "192.0.2.1", service))["forced"] == word
     assert (await member(desk, "192.0.2.2"))["forced"] is None
@@ -267,12 +279,13 @@ async def test_a_word_can_be_about_one_service(desk):
 
     said = await desk.ask("PUT", path, body={"word": "down", "for": None})
 
-    assert said.json == {"word": "down", "until": None, "reason": "", "by": "127.0.0.1"}
-    assert (await member(desk, "192.0.2.1"))["forced"] == said.json
+    word = {"word": "down", "until": None, "reason": "", "by": "127.0.0.1"}
+    assert said.json == {**word, "clear_at": "2027-01-15T08:00:30.000Z"}
+    assert (await member(desk, "192.0.2.1"))["forced"] == word
     assert (await member(desk, "192.0.2.1"))["lives"] is False
     assert (await member(desk, "192.0.2.1", "api.example.com"))["forced"] is None
     [listed] = (await desk.ask("GET", "/v1/members")).json["forced"]
-    assert listed == {"address": "192.0.2.1", "service": "www.example.com", **said.json}
+    assert listed == {"address": "192.0.2.1", "service": "www.example.com", **word}
 
 
 async def test_a_proxy_can_be_forced_like_a_member(desk):
@@ -329,6 +342,74 @@ async def test_words_are_limited_but_one_that_holds_can_be_said_again(desk):
 
     assert len(forced) == FORCED_MAX
     assert (at_the_limit.status, past_it.status) == (200, 409)
+
+
+REGION = "/v1/regions/eu/forced"
+
+
+async def test_a_region_is_drained_gradually_and_released(desk):
+    desk.probe_all()
+    said = await desk.ask("PUT", REGION, body={"word": "drain", "over": "5m"})
+    [listed] = (await desk.ask("GET", "/v1/members")).json["forced"]
+    shown = (await member(desk, "198.51.100.1"))["forced"]
+    gone = await desk.ask("DELETE", REGION)
+
+    word = {"word": "drain", "until": None, "reason": "", "by": "127.0.0.1"}
+    word["whole_at"] = "2027-01-15T08:05:00.000Z"
+    assert said.json == {**word, "clear_at": "2027-01-15T08:05:30.000Z"}
+    assert listed == {"address": None, "region": "eu", "service": None, **word}
+    assert shown == word
+    assert gone.status == 204
+    assert not desk.controller.forced
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (FORCED, {"word": "drain"}),
+        ("/v1/members/192.0.2.1/forced?service=api.example.com", {"word": "down"}),
+        ("/v1/members/198.51.100.1/forced", {"word": "down"}),
+    ],
+)
+async def test_a_careful_word_that_costs_a_service_too_much_is_refused(desk, path, body):
+    desk.probe_all(**{"198.51.100.2": "refused", "192.0.2.2": "refused"})
+    careful = f"{path}{'&' if '?' in path else '?'}careful=true"
+
+    refused = await desk.ask("PUT", careful, body=body)
+    held = dict(desk.controller.forced)
+    careless = await desk.ask("PUT", careful.replace("true", "false"), body=body)
+
+    assert (refused.status, careless.status) == (409, 200)
+    assert not held
+    assert "example.com: " in refused.json["error"]
+
+
+async def test_a_careful_word_makes_nothing_worse_that_is_bad_already(desk):
+    everyone = {str(subject.address): "refused" for subject in desk.controller.subjects()}
+    desk.probe_all(**everyone)
+    all_down = await desk.ask("PUT", f"{FORCED}?careful=true", body={"word": "down"})
+    desk.probe_all()
+    await desk.ask("PUT", "/v1/members/192.0.2.1/forced", body=DRAIN)
+    all_drained = await desk.ask("PUT", f"{FORCED}?careful=true", body=DRAIN)
+
+    assert (all_down.status, all_drained.status) == (200, 200)
+
+
+async def test_a_careful_drain_may_empty_a_rung(desk):
+    desk.probe_all()
+
+    said = await desk.ask("PUT", "/v1/members/2001:db8::1/forced?careful=true", body=DRAIN)
+
+    assert said.status == 200
+
+
+async def test_a_careful_word_that_leaves_enough_holds(desk):
+    desk.probe_all()
+
+    member_ = await desk.ask("PUT", f"{FORCED}?service=www.example.com&careful=true", body=DRAIN)
+    region = await desk.ask("PUT", f"{REGION}?careful=true", body=DRAIN)
+
+    assert (member_.status, region.status) == (200, 200)
 
 
 @given(st.binary(max_size=60) | st.recursive(
@@ -426,6 +507,12 @@ WRONG = [
     ("DELETE", PLACE.replace("192.0.2.9", "0.0.0.0"), 400, {}),
     ("DELETE", PLACE.replace("www", "ww"), 404, {}),
     ("DELETE", "/v1/members/192.0.2.99/forced", 404, {}),
+    ("PUT", "/v1/members/192.0.2.1/forced?careful=maybe", 400, {"body": DRAIN}),
+    ("PUT", "/v1/members/192.0.2.1/forced", 400, {"body": {"word": "up", "over": "5m"}}),
+    ("PUT", "/v1/regions/eu/forced", 400, {"body": {"word": "down"}}),
+    ("PUT", "/v1/regions/mars/forced", 404, {"body": DRAIN}),
+    ("DELETE", "/v1/regions/eu/forced?service=", 400, {}),
+    ("DELETE", "/v1/regions/mars/forced", 404, {}),
     ("POST", "/v1/publish", 403, {"headers": {"Host": "www.example.net"}}),
     ("POST", "/v1/publish", 409, {}),
     ("POST", "/v1/publish", 415, {"body": b"a=b", "headers": TEXT}),
@@ -817,9 +904,19 @@ def test_the_document_is_well_formed():
         assert in_path == set(re.findall(r"\{(\w+)\}", path))
 
 
+# In tests/test_voting.py and tests/test_discovery.py.
+TRIED_ELSEWHERE = (
+    "/v1/reports",
+    "/v1/words",
+    "/v1/pools/{service}/{region}/members/{address}",
+)
+
+
 def test_every_documented_error_is_provoked_by_some_test():
     # 401, 408 and 503 have tests of their own above, and so has the limit of words.
-    provoked = {(m, FORCED if p.startswith("/v1/members/") else p.partition("?")[0], s)
+    # What is said of regions is heard by the same lines as what is said of members.
+    spoken_of = ("/v1/members/", "/v1/regions/")
+    provoked = {(m, FORCED if p.startswith(spoken_of) else p.partition("?")[0], s)
                 for m, p, s, _ in WRONG}  # fmt: skip
     place = "/v1/pools/{service}/{region}/members/192.0.2.1"
     provoked |= {(m, place, s) for m, p, s in provoked if p.startswith("/v1/pools/")}
@@ -832,8 +929,10 @@ def test_every_documented_error_is_provoked_by_some_test():
             if method == "parameters":
                 continue
             for status in operation["responses"]:
-                key = (method.upper(), path.replace("{address}", "192.0.2.1"), int(status))
+                at = FORCED if path.startswith(spoken_of) else path
+                key = (method.upper(), at, int(status))
                 elsewhere = int(status) in (401, 408, 503) or key == ("PUT", FORCED, 409)
+                elsewhere = elsewhere or path in TRIED_ELSEWHERE
                 assert int(status) < 400 or elsewhere or key in provoked, key
 
 

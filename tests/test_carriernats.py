@@ -184,16 +184,3 @@ async def test_users_and_tokens_are_signed_in(tmp_path):
         end(server.url, token="secret") as other,
     ):
         await hears(one, other, b"table")
-
-
-async def test_a_leaf_without_jetstream_carries_to_its_hub_and_goes_on_without_it(tmp_path):
-    leaves = free_port()
-    hub = Server(tmp_path / "hub", f"leafnodes {{ listen: 127.0.0.1:{leaves} }}")
-    remote = f'leafnodes {{ remotes: [{{ url: "nats://127.0.0.1:{leaves}" }}], reconnect: 1 }}'
-    leaf = Server(tmp_path / "leaf", remote, jetstream=False)
-    async with hub, leaf, end(hub.url) as far, end(leaf.url) as near, end(leaf.url) as same:
-        await hears(near, far, b"up")
-        await hears(far, near, b"down")
-        await hub.kill()
-
-        await hears(near, same, b"within the region")

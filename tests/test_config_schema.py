@@ -104,6 +104,31 @@ def files(draw, whole):
     return (whole[:start] + piece + whole[start + length :]).encode("utf-8", "surrogatepass")
 
 
+KEY = "0123456789abcdef"
+VOTES = (
+    MAIN
+    + f"vantage: eu\nvantages: {{quorum: 1, voters: {{eu: {{key: {KEY}, region: eu-west}}}}}}\n"
+    f"carrier: {{key: {{text: {KEY}}}, nodes: {{h: 'http://127.0.0.1:8053'}}, nats: null}}\n"
+    f"webhooks: [{{url: 'https://hooks.example.com', events: [verdict], key: {KEY}}}]\n"
+)
+
+
+@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=100)
+@given(main=files(VOTES), vantage=st.none() | st.sampled_from(["eu", "us"]))
+@example(main=VOTES.encode(), vantage="eu")
+def test_any_file_about_votes_is_a_config_or_a_config_error(tmp_path, main, vantage):
+    folder = Folder(tmp_path)
+    folder.write({"gslb.yaml": main, "zone.yaml": WWW, "example.com.zone": MASTER})
+    try:
+        config = load(tmp_path / "gslb.yaml", hostname="h", environ={}, vantage=vantage)
+    except ConfigError as error:
+        notes = error.complaints
+    else:
+        assert vantage in (None, config.vantage)
+        notes = config.warnings
+    assert all(note.line >= 1 and note.column >= 1 and note.hint for note in notes)
+
+
 @settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=150)
 @given(
     main=files(FULL_MAIN.replace("zones/*.yaml", "zone.yaml")) | st.just(MAIN.encode()),

@@ -183,7 +183,7 @@ WRONG = [
     (
         f"vantages: {{{IN_ONE}, quorum: «2}}",
         "vantages.quorum",
-        "2 voters stand in 1 places",
+        "2 voters have 1, since those of a region have one",
         "up to 1, or majority",
     ),
     (
@@ -239,6 +239,12 @@ WRONG = [
         "vantages.voters.eu.key.file",
         "zone.yaml holds is not a token",
         "ASCII",
+    ),
+    (
+        "vantages: {voters: {eu: {key: «{t00-sh0rt}}}}",
+        "vantages.voters.eu.key",
+        "no single source",
+        "{file: PATH}",
     ),
     ("vantages: {voters: {eu: {key: «{}}}}", "vantages.voters.eu.key", "no single source", "file"),
     (
@@ -359,13 +365,13 @@ def test_no_complaint_shows_a_secret(folder, text, key, problem, hint):
 
 
 def test_nothing_that_is_read_shows_a_secret(folder):
-    hooks = "webhooks: [{url: 'https://hooks.example.com', key: 4b5ecret}]\n"
+    hooks = "webhooks: [{url: 'https://hooks.example.com/T0K3N', key: 4b5ecret}]\n"
     config = folder.load(THREE + hooks)
     nats = folder.load(MAIN + NATS + "user: gslb, password: hushhush}}\n")
 
     shown = repr((config.voters, config.carrier, config.webhooks, nats.carrier))
 
-    assert not [s for s in (EU, US, AP, NODES, "4b5ecret", "hushhush") if s in shown]
+    assert not [s for s in (EU, US, AP, NODES, "4b5ecret", "T0K3N", "hushhush") if s in shown]
 
 
 def test_nats_needs_its_library_and_says_how_to_get_it(folder):

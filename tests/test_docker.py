@@ -26,20 +26,27 @@ DOCKER = ROOT / "docker"
 COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 NODES = {text: each for text, each in SERVICES.items() if text.startswith("node-")}
-MEMBERS = {text: each for text, each in SERVICES.items() if text not in NODES}
+VANTAGES = {text: each for text, each in SERVICES.items() if text.startswith("vantage-")}
+MEMBERS = {t: each for t, each in SERVICES.items() if t not in NODES and t not in VANTAGES}
 UNIT = DOCKER / "gslb.service"
 
 
 @pytest.fixture
 def config(tmp_path):
-    """Return the configuration as a node has it: each file where it is mounted."""
-    for mount in NODES["node-us-east"]["volumes"]:
-        source, target, *_ = mount.split(":")
+    """Return the configuration as a node has it."""
+    mount(NODES["node-us-east"], tmp_path)
+    return load(tmp_path / "gslb.yaml", hostname="ns1.example.com", environ={})
+
+
+def mount(service: dict, folder: Path) -> None:
+    """Put each file of a service where it is mounted, under *folder*."""
+    for each in service["volumes"]:
+        source, target, *_ = each.split(":")
         if source.startswith("."):
-            inside = tmp_path / Path(target).relative_to("/etc/gslb")
+            inside = folder / Path(target).relative_to("/etc/gslb")
+            inside.parent.mkdir(parents=True, exist_ok=True)
             copy = shutil.copytree if (DOCKER / source).is_dir() else shutil.copy
             copy(DOCKER / source, inside)
-    return load(tmp_path / "gslb.yaml", hostname="ns1.example.com", environ={})
 
 
 def addresses(service: dict) -> list[str]:
@@ -49,6 +56,27 @@ def addresses(service: dict) -> list[str]:
         for network in service["networks"].values()
         if "ipv4_address" in network
     ]
+
+
+@pytest.mark.parametrize("vantage", VANTAGES)
+def test_each_region_has_a_vantage_that_can_report_with_the_keys_it_is_given(vantage, tmp_path):
+    mount(VANTAGES[vantage], tmp_path)
+    *_, name = VANTAGES[vantage]["command"]
+
+    found = load(tmp_path / "gslb.yaml", hostname="a", environ={}, vantage=name)
+
+    assert f"vantage-{found.voters[name].region}" == vantage
+    assert [each for each, voter in found.voters.items() if voter.key] == [name]
+    assert found.carrier.key
+
+
+def test_reports_go_to_every_node_where_it_listens(config):
+    nodes = {NODES[text]["hostname"]: addresses(NODES[text])[0] for text in NODES}
+
+    assert set(config.voters) == set(config.regions)
+    assert config.carrier.nodes == {
+        name: f"http://{address}:{config.listen_admin.port}" for name, address in nodes.items()
+    }
 
 
 def test_three_regions_have_two_members_and_a_node_each(config):

@@ -280,6 +280,14 @@ def test_a_vantage_that_never_spoke_of_a_member_has_nothing_to_be_remembered(for
     assert desk.word == "down"
 
 
+def test_a_vantage_that_knows_nothing_yet_keeps_nobody_in():
+    desk = Desk("a b", restored=UP_SINCE_THE_START)
+
+    desk.say("D?")
+
+    assert desk.word == "down"
+
+
 # Vantages that are cut off
 
 

@@ -25,6 +25,7 @@ from gslb.health.report import (
     Composer,
     Line,
     accept,
+    claimed,
     decode,
 )
 from gslb.health.verdict import Record, Verdict
@@ -357,6 +358,19 @@ def test_a_vantage_that_may_not_vote_is_refused_by_name():
 
     assert "'ap' is unknown" in said
     assert kind == "unknown_vantage"
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        (composed(key=b"another key"), "eu"),
+        (b"gslb-report-2 us", ""),
+        (b"", ""),
+        (b"x \xff y", "\N{REPLACEMENT CHARACTER}"),
+    ],
+)
+def test_whom_a_report_claims_to_be_from_can_be_read_of_any_octets(raw, name):
+    assert claimed(raw) == name
 
 
 def test_one_vantage_cannot_speak_for_another():

@@ -175,3 +175,53 @@ async def test_a_vantage_says_what_is_wrong_with_its_name(tmp_path):
     async with gslb("probe", written(tmp_path, WWW, **voting("eu")), "--vantage", "eo") as process:
         assert await process.ended() == 1
         assert any("eu" in line for line in process.lines), process.lines
+
+
+async def test_a_word_said_to_one_node_holds_at_all_and_outlives_its_node(tmp_path):
+    nodes = {name: Endpoint("127.0.0.1", free_port()) for name in ("ns1", "ns2")}
+    keys = voting("eu", nodes=nodes)
+    paths = {name: node_of(tmp_path, name, WWW, nodes, **keys) for name in nodes}
+    async with running(paths["ns2"], settled=False) as second:
+        async with running(paths["ns1"], settled=False) as first:
+            for node in (first, second):
+                await Voter("eu").reports(node)
+            status, _ = await first.http("PUT", f"/v1/members/{A}/forced", {"word": "drain"})
+            assert status == 200
+            await second.becomes({B, C})
+
+        status, _ = await second.http("DELETE", f"/v1/members/{A}/forced")
+        assert status == 204
+        await second.becomes({A, B, C})
+
+        async with running(paths["ns1"], settled=False) as first:
+            await first.becomes({A, B, C})
+
+
+async def test_a_member_that_registers_at_one_node_is_probed_and_served_everywhere(tmp_path):
+    nodes = {name: Endpoint("127.0.0.1", free_port()) for name in ("ns1", "ns2")}
+    async with members(A, B) as (one, two), AsyncExitStack() as stack:
+        services = {
+            "www": service(
+                pools={"us-east": {"members": pool(one), "discover": {"register": True}}}
+            )
+        }
+        keys = voting("eu", nodes=nodes)
+        paths = [node_of(tmp_path, name, services, nodes, **keys) for name in nodes]
+        await stack.enter_async_context(gslb("probe", paths[0], "--vantage", "eu"))
+        first, second = [await stack.enter_async_context(running(path)) for path in paths]
+
+        for node in (first, second):
+            await node.verdict("up", one)
+        path = f"/v1/pools/www.example.com/us-east/members/{B}"
+        body = {"lease": "30s", "probe": f"{B}:{two.port}"}
+        status, said = await first.http("PUT", path, body)
+        assert status == 200, said
+
+        for node in (first, second):
+            await node.becomes({A, B})
+            _, listed = await node.http("GET", "/v1/members")
+            (found,) = (each for each in listed["members"] if each["address"] == B)
+            assert [vote["verdict"] for vote in found["votes"]] == ["up"]
+        assert (await second.http("DELETE", path))[0] == 204
+        for node in (first, second):
+            await node.becomes({A})

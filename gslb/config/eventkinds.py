@@ -40,4 +40,5 @@ EVENT_KINDS = (
     "votes_thawed",
     "warning",
     "withdrawal_held",
+    "words_failed",
 )

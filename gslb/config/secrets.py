@@ -33,7 +33,8 @@ class SecretSpec(Keys):
     @model_validator(mode="before")
     @classmethod
     def _one_source(cls, value: object) -> object:
-        if isinstance(value, dict) and len(value) != 1:
+        # What it names instead is not shown: it may be the secret.
+        if isinstance(value, dict) and list(value) not in (["text"], ["file"], ["env"]):
             raise ScalarError("names no single source", "write either {file: PATH} or {env: NAME}")
         return value
 

@@ -90,9 +90,12 @@ class Carrier:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Where events are posted to: all kinds where `events` is None; `key` signs them."""
+    """Where events are posted to: all kinds where `events` is None; `key` signs them.
 
-    url: str
+    Some services take whoever knows the `url` for the one who may post, so it is not shown.
+    """
+
+    url: str = field(repr=False)
     events: frozenset[str] | None = None
     key: bytes | None = field(default=None, repr=False)
 

@@ -129,7 +129,7 @@ def _votes(spec: VantagesSpec) -> tuple[int, str]:
         share = spec.probes_per_member
         return share, f"each member is probed by {share} (`probes_per_member`)"
     if places < voters:
-        return places, f"{voters} voters stand in {places} places, and a region has one vote"
+        return places, f"{voters} voters have {places}, since those of a region have one"
     return voters, _there_are(voters, "voter")
 
 

@@ -17,9 +17,7 @@ import dns.exception
 import dns.rdatatype
 from aiohttp import web
 
-from gslb.config import addresses
 from gslb.config.nodes import closest
-from gslb.config.scalars import ScalarError
 from gslb.config.settings import Endpoint
 from gslb.daemons import guard
 from gslb.daemons.controller import Controller
@@ -39,19 +37,16 @@ from gslb.daemons.jsonhttp import (
     metrics_response,
 )
 from gslb.daemons.openapi import document
-from gslb.daemons.operators import TooManyWordsError, UnknownMemberError
 from gslb.daemons.page import Page, read_page
 from gslb.daemons.registering import Registering
-from gslb.daemons.shapes import forced_shape, members_shape, ready_shape, status_shape
-from gslb.daemons.words import read_word
+from gslb.daemons.shapes import members_shape, ready_shape, status_shape
+from gslb.daemons.speaking import Speaking
 from gslb.dns import name
 from gslb.model import Network
 from gslb.routing.explain import explain
 
 HEARTBEAT_S = 15.0
 RETRY_AFTER_S = 30
-
-FORCED_PATH = "/v1/members/{address}/forced"
 
 
 class Admin:
@@ -90,8 +85,7 @@ class Admin:
             Route("GET", "/openapi.json", self._openapi),
             Route("GET", "/v1/status", self._status),
             Route("GET", "/v1/members", self._members),
-            Route("PUT", FORCED_PATH, self._force),
-            Route("DELETE", FORCED_PATH, self._release),
+            *Speaking(self._controller, self._clock, self._check).routes(),
             Route("GET", "/v1/explain", self._explain),
             Route("POST", "/v1/publish", self._publish),
             *self._intake.routes(),
@@ -180,37 +174,6 @@ class Admin:
         token = self._controller.config.admin_token
         return guard.check(asked.request, token, self.endpoint)
 
-    async def _force(self, asked: Asked) -> web.Response:
-        authenticated = self._check(asked)
-        address, service = self._whom(asked)
-        by = "admin" if authenticated else asked.peer
-        forced = read_word(await asked.body(), by, self._clock())
-        try:
-            self._controller.force(address, forced, service)
-        except TooManyWordsError as error:
-            raise RequestError(409, str(error), "release some first") from None
-        except UnknownMemberError as error:
-            raise _no_member(str(error)) from None
-        return json_response(forced_shape(forced))
-
-    async def _release(self, asked: Asked) -> web.Response:
-        self._check(asked)
-        address, service = self._whom(asked)
-        try:
-            self._controller.release(address, service)
-        except UnknownMemberError as error:
-            raise _no_member(str(error)) from None
-        return web.Response(status=204)
-
-    def _whom(self, asked: Asked) -> tuple[str, str]:
-        """Return address and service (empty for all) that a word is about, as they are kept."""
-        query = asked.query("service")
-        service = name.show(_name(query["service"])) if "service" in query else ""
-        try:
-            return addresses.host_or_address(asked.variables["address"]), service
-        except ScalarError as wrong:
-            raise _no_member(wrong.problem) from None
-
     async def _publish(self, asked: Asked) -> web.Response:
         self._check(asked)
         if not self._controller.publish_held():
@@ -237,10 +200,6 @@ def _as_sse(event: Event | None) -> bytes:
     if event is None:
         return b": heartbeat\n\n"
     return f"event: {event.kind}\ndata: {event.as_json()}\n\n".encode()
-
-
-def _no_member(problem: str) -> RequestError:
-    return RequestError(404, problem, "GET /v1/members, or `gslb status`, lists the members")
 
 
 def _name(text: str | None) -> bytes:

@@ -1,7 +1,7 @@
 """Tables carried by NATS: stored in JetStream's key-value buckets, and heard as they are put.
 
 A bucket for each box, a key for each sender.  What is put is heard by a plain subscription to
-the bucket's subjects, which goes on where JetStream is lost and reaches through leaf nodes; what
+the bucket's subjects, which goes on where JetStream is lost; what
 was put before is read from the bucket when a connection is made.  Each connection lives
 through the same steps: connect, subscribe, make what buckets are missing, read, put.  So a
 server that comes back with nothing is filled again.

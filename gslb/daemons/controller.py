@@ -31,6 +31,7 @@ from gslb.health.probe import Result
 from gslb.health.verdict import Record, Verdict, believed_part
 from gslb.health.words import ForcedKey
 from gslb.model import Member, Monitor, Service, Subject
+from gslb.routing.careful import costs
 from gslb.routing.found import NOTHING, Found, peopled
 from gslb.routing.snapshot import Snapshot, compile_snapshot
 
@@ -153,10 +154,13 @@ class Controller:
 
     def believed(self, service: Service, member: Member) -> Belief:
         """Return what is believed of *member* in *service* now."""
+        return self._belief(service, member, self.forced_of(service, member))
+
+    def _belief(self, service: Service, member: Member, forced: Forced | None) -> Belief:
         record = self.record_of(member)
         if not self._settled and not self._is_restored and member.subject is not None:
             record = Record()
-        belief = believe(record, self.forced_of(service, member), self._clock())
+        belief = believe(record, forced, self._clock())
         if (service.name, member) in self._held.members:
             return replace(belief, verdict=Verdict.UP)
         return belief
@@ -302,6 +306,22 @@ class Controller:
         """Take an operator's word back, if there is one; raises UnknownMemberError."""
         self.operators.release(address, service)
         self.tick()
+
+    def costs(self, address: str, forced: Forced, service: str = "") -> tuple[str, ...]:
+        """Return what a word would cost that is not said yet, once it is whole.
+
+        Raises UnknownMemberError.
+        """
+        whole = replace(forced, over_s=0.0)
+        supposed = self.operators.supposing(address, whole, service)
+
+        def believed(service: Service, member: Member) -> Belief:
+            return self._belief(
+                service, member, self.operators.forced_of(service, member, supposed)
+            )
+
+        names = self.operators.resting_on(address).keys()
+        return costs(self.snapshot, believed, names, self._clock())
 
     def _hear_of(self, services: Iterable[bytes]) -> None:
         """Take up that another word holds for members of *services*, or none any more."""

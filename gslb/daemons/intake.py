@@ -11,7 +11,9 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from gslb.daemons.fellows import Fellows
 from gslb.daemons.jsonhttp import Asked, RequestError, Route
+from gslb.daemons.reception import Reception
 from gslb.errors import ReportError
 from gslb.health.report import REPORT_MAX_BYTES
 
@@ -59,6 +61,15 @@ class Intake:
             raise RequestError(403, "this node takes no words of others: it has no carrier", hint)
         await _take(asked, self._take_words)
         return web.Response(status=204)
+
+
+def intake_of(reception: Reception | None, fellows: Fellows | None) -> Intake:
+    """Return what takes in reports for *reception*, and words for *fellows*."""
+    return Intake(
+        take_report=None if reception is None else reception.receive,
+        take_words=None if fellows is None else fellows.receive,
+        tell=None if fellows is None else fellows.latest,
+    )
 
 
 async def _take(asked: Asked, take: Take) -> None:

@@ -14,8 +14,11 @@ from types import MappingProxyType
 from gslb.health.lease import (
     LEASES_MAX,
     Lease,
+    LeaseError,
     LeaseKey,
     Leases,
+    decode,
+    encode,
     ends_at_s,
     newer,
     next_stamp,
@@ -66,6 +69,17 @@ class LeaseBook:
         if news:
             self._on_change()
         return bool(news)
+
+    def encoded(self) -> list[list[object]]:
+        """Return all leases as plain values, as `hear` takes them in elsewhere."""
+        return encode(self._leases)
+
+    def hear(self, rows: object) -> None:
+        """Take in leases from elsewhere, as plain values; ValueError if they are not right."""
+        try:
+            self.merge(decode(rows))
+        except LeaseError as error:
+            raise ValueError(str(error)) from None
 
     def register(self, key: LeaseKey, member: FoundMember, span_s: float) -> float:
         """Let a member be in a pool for *span_s* from now on; return when that ends."""

@@ -34,7 +34,7 @@ class FieldsFormatter(logging.Formatter):
 
 
 def _shown(value: object) -> str:
-    text = str(value)
+    text = json.dumps(value) if isinstance(value, list | dict) else str(value)
     if not text or not text.isprintable() or any(sign in text for sign in ' "='):
         return json.dumps(text)
     return text

@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -29,15 +29,16 @@ from gslb.daemons.database import Progress
 from gslb.daemons.discovery import Discovery
 from gslb.daemons.events import Events
 from gslb.daemons.explainer import explain_over_dns
+from gslb.daemons.fellows import Fellows
 from gslb.daemons.following import Following
 from gslb.daemons.gauges import gauges_of
-from gslb.daemons.intake import Intake
+from gslb.daemons.intake import intake_of
 from gslb.daemons.nameserver import Datagrams, Limits, Nameserver, Responder
 from gslb.daemons.protection import Protection
 from gslb.daemons.reload import needs_restart, read_again
 from gslb.daemons.udp import Udp
 from gslb.daemons.voting import Voting
-from gslb.errors import ConfigError
+from gslb.errors import ConfigError, ReportError
 
 log = logging.getLogger("gslb.node")
 
@@ -98,6 +99,7 @@ class Node:
         node.carrier = node.voting.carrier = carrier_of(
             config, config.node, (REPORTS, WORDS), node._received, node.counters, node.events
         )
+        node.fellows = node._fellows(config)
         node.protection = Protection(
             config,
             node.counters,
@@ -114,13 +116,12 @@ class Node:
         )
         udp = node._datagrams(config, responder)
         node.nameserver = Nameserver(responder, node.counters, Limits(), udp=udp)
-        reception = node.voting.reception
         node.admin = Admin(
             node.controller,
             node.counters,
             node.events,
             node.clock,
-            intake=Intake(None if reception is None else reception.receive),
+            intake=intake_of(node.voting.reception, node.fellows),
             discovery=node.discovery,
         )
         await node.nameserver.listen(config.listen_dns)
@@ -130,6 +131,17 @@ class Node:
             await node.nameserver.close(0.0)
             raise
         return node
+
+    def _fellows(self, config: Config) -> Fellows | None:
+        """Return what keeps this node and the others of one mind; None where nothing carries."""
+        if config.carrier is None:
+            return None
+        fellows = Fellows(config.carrier.key, self.controller, self.clock, self.events)
+        fellows.vantages = self.voting.heard
+        fellows.leases = self.discovery.leases.encoded
+        fellows.on_leases = self.discovery.leases.hear
+        self.discovery.leases.on_own_change = fellows.tell
+        return fellows
 
     def _datagrams(self, config: Config, responder: Responder) -> Datagrams:
         """Return what answers over UDP, from what the controller publishes."""
@@ -156,6 +168,7 @@ class Node:
     protection: Protection
     voting: Voting
     carrier: Carrier | None
+    fellows: Fellows | None
     nameserver: Nameserver
     admin: Admin
 
@@ -177,7 +190,7 @@ class Node:
                     group.create_task(task)
                     for task in (
                         *self.voting.works(),
-                        *(() if self.carrier is None else (self.carrier.run(),)),
+                        *self._carrying(),
                         self._tick(),
                         self._save(),
                         self.following.run(),
@@ -191,6 +204,14 @@ class Node:
         finally:
             await self._save_last()
             self.events.announce("stopped")
+
+    def _carrying(self) -> tuple[Coroutine[None, None, None], ...]:
+        """Return what carries reports and words to others while the node runs."""
+        carrier, fellows = self.carrier, self.fellows
+        if carrier is None or fellows is None:
+            return ()
+        name = self.controller.at_start.node
+        return (carrier.run(), fellows.run(partial(carrier.send, WORDS, name)))
 
     def _announce_start(self) -> None:
         config = self.controller.config
@@ -232,6 +253,9 @@ class Node:
         """Take in what a carrier brings."""
         if box == REPORTS:
             self.voting.received(octets)
+        elif self.fellows is not None:
+            with suppress(ReportError):
+                self.fellows.receive(octets)
 
     def _adopt_members(self) -> None:
         """Serve the members that were found, and probe them."""

@@ -54,7 +54,8 @@ def document() -> Json:
             "/v1/members": {
                 "get": _get("All members and what is known of them.", "members", _json("Members")),
             },
-            "/v1/members/{address}/forced": _forced(),
+            "/v1/members/{address}/forced": _forced("address", "a member"),
+            "/v1/regions/{region}/forced": _forced("region", "a region"),
             "/v1/pools/{service}/{region}/members/{address}": _registering(),
             "/v1/explain": {"get": _explain()},
             "/v1/publish": {"post": _publish()},
@@ -115,12 +116,12 @@ def _ready() -> Json:
     return operation
 
 
-def _forced() -> Json:
+def _forced(variable: str, whom: str) -> Json:
     address = {
-        "name": "address",
+        "name": variable,
         "in": "path",
         "required": True,
-        "description": "A member's address or host name, percent-encoded where a path needs it.",
+        "description": f"Of {whom}: its address, host name or name, percent-encoded.",
         "schema": {"type": "string"},
     }
     service = _query("service", "Only in this service; without it, in all that have the member.")
@@ -128,8 +129,9 @@ def _forced() -> Json:
     return {
         "parameters": [address, service],
         "put": {
-            "operationId": "force",
-            "summary": "Let an operator's word hold for a member.",
+            "operationId": "force" if variable == "address" else "forceRegion",
+            "summary": f"Let an operator's word hold for {whom}.",
+            "parameters": [_query("careful", "true: 409 where it would cost too much.")],
             "security": [{"token": []}, {}],
             "requestBody": {"required": True, "content": _json("Word")},
             "responses": {
@@ -138,7 +140,7 @@ def _forced() -> Json:
             },
         },
         "delete": {
-            "operationId": "release",
+            "operationId": "release" if variable == "address" else "releaseRegion",
             "summary": "Take an operator's word back, if there is one.",
             "security": [{"token": []}, {}],
             "responses": {

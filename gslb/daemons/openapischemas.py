@@ -47,7 +47,13 @@ def _or_null(name: str) -> Json:
 
 
 _FORCED = _object(
-    optional=("whole_at",), word=WORD, until=TIME_OR_NULL, reason=TEXT, by=TEXT, whole_at=TEXT
+    optional=("whole_at", "clear_at"),
+    word=WORD,
+    until=TIME_OR_NULL,
+    reason=TEXT,
+    by=TEXT,
+    whole_at=TEXT,
+    clear_at=TIME_OR_NULL,
 )
 _MEMBER = _object(
     optional=("pool_weight", "lives", "held"),
@@ -156,12 +162,16 @@ SCHEMAS: Json = {
     "Forced": _FORCED,
     "Word": {
         **_object(
-            optional=("for", "reason", "by"),
+            optional=("for", "over", "reason", "by"),
             **{
                 "word": WORD,
                 "for": {
                     "type": ["string", "number", "null"],
                     "description": "A duration such as 10m, or seconds; null: until released.",
+                },
+                "over": {
+                    "type": ["string", "number", "null"],
+                    "description": "A drain is whole after so long; null: at once.",
                 },
                 "reason": {"type": ["string", "null"], "maxLength": REASON_CHARS_MAX},
                 "by": {"type": ["string", "null"], "maxLength": BY_CHARS_MAX},

@@ -28,6 +28,7 @@ FORGET_EVERY_S = 60.0
 
 # The services that rest on each address: their names on the wire, and as text.
 ByAddress = Mapping[str, Mapping[bytes, str]]
+Holding = Mapping[ForcedKey, Forced]
 
 
 class UnknownMemberError(GslbError):
@@ -66,7 +67,7 @@ class Operators:
         self.on_said: Callable[[], None] = lambda: None
 
     @property
-    def forced(self) -> Mapping[ForcedKey, Forced]:
+    def forced(self) -> Holding:
         """The words that hold, by whom they are about; a live view."""
         return self._words.holding
 
@@ -89,7 +90,7 @@ class Operators:
             self._words.say(key, None, self._clock())
         register = self._words.say((address, service), forced, self._clock())
         self._tell((address, service), register)
-        self._on_change(self._resting_on(address))
+        self._on_change(self.resting_on(address))
         self.on_said()
 
     def release(self, address: str, service: str = "") -> None:
@@ -98,12 +99,12 @@ class Operators:
         now_s, holding = self._clock(), self._words.holding
         if service and (whole := holding.get((address, ""))) is not None:
             self._words.say((address, ""), None, now_s)
-            others = {*self._resting_on(address).values(), service}
+            others = {*self.resting_on(address).values(), service}
             for other in others.difference(k[1] for k in holding if k[0] == address):
                 self._words.say((address, other), whole, now_s)
         for key in [key for key in holding if key[0] == address and service in ("", key[1])]:
             self._tell(key, self._words.say(key, None, now_s))
-        self._on_change(self._resting_on(address))
+        self._on_change(self.resting_on(address))
         self.on_said()
 
     def hear(self, registers: Registers) -> bool:
@@ -113,45 +114,62 @@ class Operators:
         for key, register in news.items():
             if key in self._words.holding or key in before:
                 self._tell(key, register)
-                self._on_change(self._resting_on(key[0]))
+                self._on_change(self.resting_on(key[0]))
         return bool(news)
 
     def drop_expired(self, now_s: float) -> None:
         """Let go of the words whose time is over, and forget what was taken back long ago."""
         for key, register in self._words.run_out(now_s).items():
             self._announce("expired", key, register)
-            self._on_change(self._resting_on(key[0]))
+            self._on_change(self.resting_on(key[0]))
         if now_s - self._forgot_s >= FORGET_EVERY_S:
             self._forgot_s = now_s
             self._words.forget(now_s)
 
-    def forced_of(self, service: Service, member: Member) -> Forced | None:
-        """Return the word that holds for *member* in *service*, the closest one."""
-        if not self._words.holding:
+    def forced_of(
+        self, service: Service, member: Member, holding: Holding | None = None
+    ) -> Forced | None:
+        """Return the word that holds for *member* in *service*, the closest one.
+
+        Instead of those that hold, words may be supposed.
+        """
+        holding = self._words.holding if holding is None else holding
+        if not holding:
             return None
         address = str(member.address)
-        region = self._region_of(service, address)
-        return self._closest(address, region, (service.text, ""))
+        region = self._region_of(service, address, holding)
+        return self._closest(address, region, (service.text, ""), holding)
+
+    def supposing(self, address: str, forced: Forced, service: str) -> Holding:
+        """Return the words that would hold if one more were said; raises UnknownMemberError."""
+        self._check_known(address, service)
+        kept = {
+            key: word for key, word in self._words.holding.items() if service or key[0] != address
+        }
+        return {**kept, (address, service): forced}
 
     def forced_proxy(self, region: str, proxy: Member) -> Forced | None:
         """Return the word that holds for a region's proxy in all services."""
-        return self._closest(str(proxy.address), region, ("",))
+        return self._closest(str(proxy.address), region, ("",), self._words.holding)
 
     def _closest(
-        self, address: str, region: str | None, services: tuple[str, ...]
+        self, address: str, region: str | None, services: tuple[str, ...], holding: Holding
     ) -> Forced | None:
         now_s = self._clock()
         whom = (address,) if region is None else (address, region_key(region))
         for one in whom:
             for service in services:
-                forced = self._words.holding.get((one, service))
+                forced = holding.get((one, service))
                 if forced_at(forced, now_s) is not None:
                     return forced
         return None
 
-    def _region_of(self, service: Service, address: str) -> str | None:
-        """Return where in *service* an address stands, found once for each service."""
-        if not any(region_of(key[0]) is not None for key in self._words.holding):
+    def _region_of(self, service: Service, address: str, holding: Holding) -> str | None:
+        """Return where in *service* an address stands, if words on regions hold at all.
+
+        It is found once for each service.
+        """
+        if not any(region_of(key[0]) is not None for key in holding):
             return None
         known, regions = self._placed.get(service.name, (None, {}))
         if known is not service:
@@ -164,7 +182,7 @@ class Operators:
             self._placed[service.name] = service, regions
         return regions.get(address)
 
-    def _resting_on(self, address: str) -> Mapping[bytes, str]:
+    def resting_on(self, address: str) -> Mapping[bytes, str]:
         """Return the services that a word on *address*, or on a region, may touch."""
         region = region_of(address)
         if region is None:
@@ -176,7 +194,7 @@ class Operators:
         }
 
     def _check_known(self, address: str, service: str) -> None:
-        found = self._resting_on(address).values()
+        found = self.resting_on(address).values()
         region = region_of(address)
         if service in found or (not service and found):
             return

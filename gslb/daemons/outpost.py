@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,8 @@ from gslb.daemons.prober import Prober
 from gslb.daemons.reload import merge, needs_restart
 from gslb.daemons.resting import subjects_of
 from gslb.daemons.vantage import Vantage
-from gslb.errors import ConfigError
+from gslb.errors import ConfigError, ReportError
+from gslb.health import bulletin
 from gslb.health.probe import Result
 from gslb.health.verdict import Record
 from gslb.model import Subject
@@ -139,7 +141,16 @@ class Outpost:
         self.carrier.send(REPORTS, self.name, octets)
 
     def _received(self, box: str, octets: bytes) -> None:
-        """Take in a node's bulletin, which tells of members that registered."""
+        """Take in a node's bulletin, which tells of members that registered.
+
+        Without the nodes' key none can be believed: then such members are not probed from here.
+        """
+        carrier = self.config.carrier
+        if box != WORDS or carrier is None or not carrier.key:
+            return
+        with suppress(ReportError, ValueError):
+            said = bulletin.decode(octets, carrier.key, now_s=self.clock())
+            self.discovery.leases.hear(said.leases)
 
     def _on_result(
         self, subject: Subject, before: Record, after: Record, result: Result, duration_s: float

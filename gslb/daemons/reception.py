@@ -13,6 +13,7 @@ from gslb.daemons.counters import Counters
 from gslb.daemons.events import Events
 from gslb.errors import ReportError
 from gslb.health import report
+from gslb.health.hearing import HEARD
 from gslb.health.opinion import Flip, Opinion
 from gslb.model import Subject
 
@@ -60,6 +61,11 @@ class Reception:
         self._counters.reports[heard.vantage, "taken"] += 1
         self._tell(flips)
         self._look_at_states(now_s)
+
+    def heard(self) -> tuple[str, ...]:
+        """Return the vantages whose votes count now."""
+        vantages = self.opinion.vantages(now_s=self._clock())
+        return tuple(each.name for each in vantages if each.state == HEARD)
 
     def look(self) -> None:
         """See what time alone has changed; to be called once a second."""

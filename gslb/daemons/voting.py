@@ -79,6 +79,12 @@ class Voting:
         if self.reception is not None:
             self.reception.look()
 
+    def heard(self) -> tuple[str, ...]:
+        """Return the vantages whose votes count now."""
+        if self.reception is None:
+            return ()
+        return self.reception.heard()
+
     def received(self, octets: bytes) -> None:
         """Take in a report by a carrier, to which nothing can be answered: it is counted."""
         if self.reception is not None:

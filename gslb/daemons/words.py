@@ -39,12 +39,16 @@ def read_word(body: bytes, by: str, now_s: float) -> Forced:
             values[key] = read(whole.get(key))
         except ScalarError as wrong:
             raise RequestError(400, f"{key}: {wrong.problem}", wrong.hint) from None
-    span_s = values.get("for")
+    span_s, over_s = values.get("for"), values.get("over")
+    if over_s is not None and values["word"] != Word.DRAIN.value:
+        raise RequestError(400, "over: only a drain is gradual", "leave `over` out")
     return Forced(
         word=Word(values["word"]),
         until_s=now_s + span_s if isinstance(span_s, float) else None,
         reason=str(values.get("reason") or ""),
         by=str(values.get("by") or by),
+        from_s=now_s if isinstance(over_s, float) else 0.0,
+        over_s=over_s if isinstance(over_s, float) else 0.0,
     )
 
 
@@ -89,6 +93,7 @@ def _text(chars_max: int) -> Callable[[object], object]:
 _KEYS: Mapping[str, Callable[[object], object]] = {
     "word": scalars.one_of(*(word.value for word in Word)),
     "for": _span_s,
+    "over": _span_s,
     "reason": _text(REASON_CHARS_MAX),
     "by": _text(BY_CHARS_MAX),
 }

@@ -225,12 +225,12 @@ class Hearing:
     def _vote(self, name: str, voice: _Voice, line: Line, left_out: str, now_s: float) -> Vote:
         flips_at_s = line.flips_at_s
         return Vote(
-            vantage=name,
-            verdict=line.verdict,
-            age_s=max(0.0, now_s - voice.report.heard_at_s),
-            reason=line.reason,
-            flips_at_s=None if flips_at_s is None else flips_at_s + voice.offset_s,
-            since_s=line.since_s,
-            region=self._regions[name],
-            left_out=left_out,
+            name,
+            line.verdict,
+            max(0.0, now_s - voice.report.heard_at_s),
+            line.reason,
+            None if flips_at_s is None else flips_at_s + voice.offset_s,
+            line.since_s,
+            self._regions[name],
+            left_out,
         )

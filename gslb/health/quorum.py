@@ -98,6 +98,8 @@ def conclude(record: Record, tally: Tally, *, now_s: float) -> Record:
     if tally.verdict is not record.verdict:
         since_s = min(max(tally.since_s, record.since_s), now_s)
         record = turned(record, tally.verdict, tally.reason, now_s=since_s)
+    if record.reason == tally.reason and record.flips_at_s == tally.flips_at_s:
+        return record
     return replace(record, reason=tally.reason, flips_at_s=tally.flips_at_s)
 
 
@@ -120,6 +122,8 @@ def _decided(regions: Sequence[Sequence[Vote]], quorum: Quorum) -> tuple[Verdict
 
 def _majority(votes: Sequence[Vote]) -> Verdict:
     """Return what more than half of some votes say; of a tie, what those that spoke first do."""
+    if len(votes) == 1:
+        return votes[0].verdict
     lead = sum(1 if vote.verdict is Verdict.DOWN else -1 for vote in votes)
     if lead:
         return Verdict.DOWN if lead > 0 else Verdict.UP
@@ -146,7 +150,10 @@ def _needed(quorum: Quorum, heard: int) -> int:
 
 def _reason(agreeing: Sequence[Vote]) -> str:
     """Return the commonest reason, of equally common ones the first by name."""
-    counts = Counter(vote.reason for vote in agreeing)
+    reasons = [vote.reason for vote in agreeing]
+    if len(set(reasons)) == 1:
+        return reasons[0]
+    counts = Counter(reasons)
     return min(counts, key=lambda reason: (-counts[reason], reason), default="")
 
 
@@ -165,6 +172,8 @@ def _since_s(regions: Sequence[Sequence[Vote]], verdict: Verdict, needed: int) -
 
 def _nth(times_s: list[float], number: int) -> float:
     """Return the *number*th smallest time, counted from 1, or the largest if there are fewer."""
+    if len(times_s) == 1:
+        return times_s[0]
     times_s.sort()
     return times_s[min(max(1, number), len(times_s)) - 1]
 
