@@ -26,7 +26,7 @@ from gslb.daemons.leases import LeaseBook
 from gslb.daemons.memberfiles import MemberFiles
 from gslb.daemons.remembered import Remembered, load, save
 from gslb.daemons.resolving import Ask, Asking, MemberName
-from gslb.health.lease import Leases, decode, encode
+from gslb.health.lease import Leases
 from gslb.model import Discover, Member, Service, Source
 from gslb.routing.found import NOTHING, Found, FoundMember, with_found
 
@@ -110,14 +110,6 @@ class Discovery:
     def set_leases(self, table: Leases) -> bool:
         """Take in leases that came from elsewhere; return whether any of them was newer."""
         return self.leases.merge(table)
-
-    def lease_rows(self) -> list[list[object]]:
-        """Return all leases as plain values, for a bulletin to other nodes and to vantages."""
-        return encode(self.leases.table)
-
-    def hear_leases(self, rows: object) -> bool:
-        """Take in what `lease_rows` gave elsewhere; raises LeaseError, which is a ValueError."""
-        return self.set_leases(decode(rows))
 
     def lease_ends_s(self, service: str, region: str, member: Member) -> float | None:
         """Return when the lease of a member ends; None for one without."""
