@@ -246,3 +246,20 @@ async def test_a_word_said_at_one_node_is_known_to_all_and_outlives_that_node(ca
         )
         assert released == 0, said
         await asked.all_answer(EVERYONE)
+
+
+@over_http
+async def test_a_drain_that_waits_returns_when_nobody_can_hold_an_answer_any_more(calm):
+    admin = ("--admin", f"http://{address('us-ns')}:8053")
+    ttl_s = 2.0
+    async with calm.asking() as asked:
+        drain = asyncio.create_task(calm.gslb("drain", address("ap-2"), "--wait", *admin))
+        await asked.all_answer(without("ap-2"))
+        last_s = time.monotonic()
+        asked.allowed = without("ap-2")
+        status, said = await drain
+        assert status == 0, said
+        assert time.monotonic() - last_s >= ttl_s - 0.5
+        asked.allowed = EVERYONE
+        await calm.gslb("release", address("ap-2"), *admin)
+        await asked.all_answer(EVERYONE)
