@@ -21,7 +21,6 @@ from concurrent.futures import Future
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import dns.exception
@@ -32,7 +31,8 @@ import yaml
 
 from bench.netns import within
 from tests.namespaces import NATS, PLACES, Network, address
-from tests.running import DEMO_MMDB, PATIENCE_S, REGIONS, ROOT, Keys, addresses, environment, write
+from tests.programs import Program, quick_environment, until
+from tests.running import DEMO_MMDB, PATIENCE_S, REGIONS, ROOT, Keys, addresses, write
 from tests.servers import Member
 
 TOKEN = "the-token-of-all-operators"
@@ -54,71 +54,6 @@ def key_of(vantage: str) -> str:
 
 MEMBERS = {f"{place}-{number}" for place in PLACES for number in (1, 2)}
 EVERYONE = frozenset(map(address, MEMBERS))
-
-
-class Program:
-    """One process in a namespace: started, killed, started again; what it says is kept."""
-
-    def __init__(self, argv: list[str], log: Path) -> None:
-        self._argv = argv
-        self.log = log
-        self._process: subprocess.Popen[bytes] | None = None
-        self.said_before = 0
-
-    @property
-    def runs(self) -> bool:
-        """Whether it has been started and not been killed."""
-        return self._process is not None
-
-    def start(self) -> None:
-        """Start it, unless it runs."""
-        if self._process is None:
-            self.said_before = len(self.said())
-            with self.log.open("ab") as out:
-                self._process = subprocess.Popen(
-                    self._argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=out,
-                    env=_environment(),
-                )
-
-    def kill(self) -> None:
-        """End it at once, without a last word."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def said(self) -> str:
-        """Return all that it has said so far."""
-        return self.log.read_text() if self.log.exists() else ""
-
-    async def line(self, *parts: str) -> str:
-        """Return the first line since its last start that holds all *parts*."""
-
-        def find() -> str | None:
-            lines = self.said()[self.said_before :].splitlines()
-            return next((line for line in lines if all(part in line for part in parts)), None)
-
-        return await until(find, lambda: f"no line with {parts} in:\n{self.said()[-3000:]}")
-
-
-def _environment() -> dict[str, str]:
-    # Programs that are started again and again compile their modules once.
-    return {k: v for k, v in environment().items() if k != "PYTHONDONTWRITEBYTECODE"}
-
-
-async def until(
-    look: Callable[[], Any], why: Callable[[], str], patience_s: float = PATIENCE_S
-) -> Any:
-    """Look again and again until there is something; fail when patience ends."""
-    deadline_s = time.monotonic() + patience_s
-    while not (found := look()):
-        if time.monotonic() > deadline_s:
-            pytest.fail(why())
-        await asyncio.sleep(ASK_EVERY_S)
-    return found
 
 
 @dataclass(slots=True)
@@ -199,18 +134,20 @@ class Regions:
         return [sys.executable, *gslb, verb, str(self._folder / place / "gslb.yaml"), *more]
 
     def _program(self, host: str, argv: list[str]) -> None:
-        self.programs[host] = Program(
-            ["ip", "netns", "exec", self.network.name(host), *argv], self._folder / f"{host}.log"
-        )
+        self.programs[host] = Program(self._at(host, argv), self._folder / f"{host}.log")
+
+    def _at(self, host: str, argv: list[str]) -> list[str]:
+        return ["ip", "netns", "exec", self.network.name(host), *argv]
 
     def shifted(self, host: str, ahead_s: float) -> None:
         """Let a node or vantage run again, with a clock so far ahead (0: a right one)."""
         place, _, what = host.partition("-")
         more = ("--vantage", place) if what == "probe" else ()
-        self.programs[host].kill()
+        program = self.programs[host]
+        program.kill()
         argv = self.argv("run" if what == "ns" else "probe", place, *more, ahead_s=ahead_s)
-        self._program(host, argv)
-        self.programs[host].start()
+        program.argv = self._at(host, argv)
+        program.start()
 
     def behave(self, host: str, behaviour: str) -> None:
         """Let a member behave so, as `tests.servers` has it, from now on."""
@@ -316,14 +253,14 @@ class Regions:
         ):
             if response.content_type == "application/json":
                 return response.status, await response.json()
-            return response.status, await response.text()
+            return response.status, (await response.read()).decode(errors="replace")
 
     async def gslb(self, *arguments: str) -> tuple[int, str]:
         """Run a command where the clients are; return its status and all that it said."""
         process = await asyncio.create_subprocess_exec(
             *("ip", "netns", "exec", self.network.name("clients")),
             *(sys.executable, "-m", "gslb", *arguments),
-            env={**_environment(), "GSLB_ADMIN_TOKEN": TOKEN},
+            env={**quick_environment(), "GSLB_ADMIN_TOKEN": TOKEN},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )

@@ -214,8 +214,8 @@ async def test_clocks_ten_seconds_apart_change_nothing(calm):
             calm.behave("us-1", "ok")
             await asked.all_answer(EVERYONE)
     finally:
-        for host in ("eu-ns", "us-probe"):
-            calm.shifted(host, 0.0)
+        # The vantage's clock stays ahead: one that is put back is not believed for a minute.
+        calm.shifted("eu-ns", 0.0)
 
 
 @over_both
