@@ -3,7 +3,7 @@
 Three nodes and three vantages, `gslb run` and `gslb probe`, as processes on loopback; beside
 them one node that probes by itself, which is what a carrier and a vote add to.  Ten
 services prefer a victim each and fall back to a survivor that all share.  The victims die at
-moments of the probe interval that a seed picks, and live again, ten times over; from its death
+moments of the probe interval that a seed picks, and live again, six times over; from its death
 on its service is asked at every node, every 20 ms, until the answer is the survivor.
 
 "Refused" closes the port, "hung" goes on accepting and says nothing.  The bound is the one that
@@ -37,7 +37,7 @@ from gslb.health.report import REPORT_GAP_S
 
 ALONE, HTTP, NATS = "one node by itself", "three nodes, HTTP", "three nodes, NATS"
 VICTIMS = 10
-ROUNDS = 10
+ROUNDS = 6
 POLL_S = 0.02
 SEED = 20_260_131
 GIVE_UP_AFTER_BOUNDS = 4.0
