@@ -184,7 +184,8 @@ def rows(kept: store.Result) -> tuple[list[str], list[list[str]]]:
         found.append(
             [
                 name,
-                store.spread([run["rate"] for run in runs], si) + (", late" if late else ""),
+                store.spread([run["rate"] for run in runs], "{:.0f}".format)
+                + (", late" if late else ""),
                 store.spread([run["cpu_us"] for run in runs], "{:.0f}".format),
                 si(1e6 / middle[name]),
                 *(

@@ -96,7 +96,7 @@ class _World:
         self._sent += 1
         now_s = 5.0 * self._sent
         for records in self._records.values():
-            self._flip(records, part, now_s)
+            self._probed(records, part, now_s)
         number = (1, self._sent)
         spent = dict.fromkeys(WHAT, 0.0)
         octets = 0
@@ -115,12 +115,16 @@ class _World:
         each = {what: spent_us / len(VANTAGES) for what, spent_us in spent.items()}
         return {**each, "octets": octets / len(VANTAGES)}
 
-    def _flip(self, records: dict[Subject, Record], part: float, now_s: float) -> None:
-        for subject in self._subjects[: round(part * len(self._subjects))]:
-            record = records[subject]
-            verdict = Verdict.DOWN if record.verdict is Verdict.UP else Verdict.UP
-            reason = "ok" if verdict is Verdict.UP else "timeout"
-            records[subject] = replace(record, verdict=verdict, reason=reason, since_s=now_s)
+    def _probed(self, records: dict[Subject, Record], part: float, now_s: float) -> None:
+        """Let each member be probed once, which makes a record of its own, and that part flip."""
+        flipping = round(part * len(self._subjects))
+        for number, subject in enumerate(self._subjects):
+            record = replace(records[subject], last_started_s=now_s)
+            if number < flipping:
+                verdict = Verdict.DOWN if record.verdict is Verdict.UP else Verdict.UP
+                reason = "ok" if verdict is Verdict.UP else "timeout"
+                record = replace(record, verdict=verdict, reason=reason, since_s=now_s)
+            records[subject] = record
 
 
 def _held(members: int) -> tuple[int, int]:
