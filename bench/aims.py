@@ -144,12 +144,10 @@ def _probes(found: store.Result) -> Iterator[list[str]]:
 
 
 def _reports(found: store.Result) -> Iterator[list[str]]:
+    (flipping,) = (row for row in found["rows"] if row["flipping"] == reports.ALL)
     for key, words in (("octets", "octets"), ("composed", "CPU to make"), ("decoded", "to read")):
-        quiet, all_flip = (
-            _middle(found["rows"], key, flipping=name) for name in (reports.NONE, reports.ALL)
-        )
         label = f"a report, {words}, all flipping to none"
-        yield _row(label, _ratio(all_flip, quiet), 1.05, most=True)
+        yield _row(label, reports.ratio(found, flipping, key), 1.05, most=True)
 
 
 def _opinion(found: store.Result) -> Iterator[list[str]]:
