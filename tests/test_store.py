@@ -1,4 +1,4 @@
-"""What outlives a restart: operators' words with their stamps, and files from before there were any."""
+"""What outlives a restart: words with their stamps, and files from before there were any."""
 
 import json
 
