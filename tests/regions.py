@@ -173,13 +173,12 @@ class Regions:
     def __init__(self, folder: Path, carrier: str, stack: ExitStack) -> None:
         self.network = Network(stack)
         self._loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        thread.start()
-        stack.callback(self._loop.call_soon_threadsafe, self._loop.stop)
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        stack.callback(self._close)
         self.members = {host: Member(address(host), 80) for host in sorted(MEMBERS)}
         for host in self.members:
             self.behave(host, "ok")
-            stack.callback(self.behave, host, "refuse")
         self.programs: dict[str, Program] = {}
         self._folder, self.carrier = folder, carrier
         if carrier == "nats":
@@ -224,6 +223,14 @@ class Regions:
 
         self._loop.call_soon_threadsafe(switch)
         done.result(PATIENCE_S)
+
+    def _close(self) -> None:
+        """End the members."""
+        for member in self.members.values():
+            asyncio.run_coroutine_threadsafe(member.__aexit__(), self._loop).result(PATIENCE_S)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(PATIENCE_S)
+        self._loop.close()
 
     def cut(self, one: str, *others: str) -> None:
         """Cut the links from one to each of the others."""

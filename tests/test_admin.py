@@ -199,8 +199,6 @@ async def test_members_say_what_was_measured_and_by_whom(desk):
                 "left_out": None,
             }
         ],
-        "source": "configured",
-        "until": None,
         "monitor": "web",
         "probe": "198.51.100.2:8080",
         "last_result": "refused",

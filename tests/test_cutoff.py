@@ -40,8 +40,10 @@ def test_a_vantage_that_starts_and_finds_all_down_is_cut_off():
 
 
 def test_a_slow_decline_is_believed():
-    a_minute_each = 60.0
-    assert not seen(*range(11), every_s=a_minute_each).is_cut_off
+    four_in_each_window = WINDOW_S / 4
+
+    assert not seen(*range(15), watched=20, every_s=four_in_each_window).is_cut_off
+    assert seen(*range(7), 14, watched=20, every_s=four_in_each_window).is_cut_off
 
 
 def test_where_many_are_down_for_long_the_rest_falling_at_once_is_noticed():

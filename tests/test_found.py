@@ -1,7 +1,7 @@
 """Plans with found members in them: who is in, once, in one order, and what stays as it is."""
 
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import dns.message
 import pytest
@@ -15,6 +15,7 @@ from gslb.health.belief import Belief
 from gslb.health.verdict import Verdict
 from gslb.model import Discover, Family, Member, Pool, Service, Source, Subject
 from gslb.routing.climb import Way
+from gslb.routing.explain import explain
 from gslb.routing.found import NOTHING, POOL_MEMBERS_MAX, Found, FoundMember, peopled, with_found
 from gslb.routing.respond import respond
 from gslb.routing.snapshot import compile_snapshot, map_keys
@@ -213,6 +214,15 @@ def test_a_family_without_members_is_no_failure_while_another_has_some():
     made = world(Pool("eu", (member,), discover=ALL), all_down="servfail")
 
     assert ways(made) == {Family.A: {Way.RUNG}, Family.AAAA: {Way.NODATA}}
+
+
+def test_an_explanation_says_that_nobody_is_known():
+    made = compile_snapshot(
+        world(Pool("eu", (), discover=ALL)), lambda *_: UP, generation=1, now_s=0.0
+    )
+    told = explain(made, name.parse("www.example.com"), 1, ip_network("192.0.2.1"), 0.0)
+
+    assert told.notes == ("no member that could be answered is known yet",)
 
 
 def test_an_empty_pool_is_passed_by():

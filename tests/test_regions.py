@@ -100,8 +100,8 @@ async def test_a_region_cut_off_from_all_is_left_by_the_others_and_found_again(c
         await asked.all_answer(EVERYONE)
         asked.found()
 
-    # What it answered to whoever could ask it was never less.
-    assert asked.seen["eu"] == {EVERYONE}
+    # What the others last said of its members may reach it before they have looked again.
+    assert all(without("eu-1", "eu-2") <= answer for answer in asked.seen["eu"])
 
 
 @over_both
@@ -110,12 +110,12 @@ async def test_split_in_two_the_larger_half_concludes_and_the_smaller_stays_as_i
         calm.cut("us", "eu", "ap", "nats")
         await asked.all_answer(without("us-1", "us-2"), "eu", "ap")
         await stands(calm, "us", "eu", "silent")
-        assert asked.latest["us"] == EVERYONE
+        assert asked.seen["us"] == {EVERYONE}
         for other in ("eu", "ap", "nats"):
             calm.network.restore("us", other)
         await asked.all_answer(EVERYONE)
 
-    assert asked.seen["us"] == {EVERYONE}
+    assert all(without("us-1", "us-2") <= answer for answer in asked.seen["us"])
 
 
 @over_both

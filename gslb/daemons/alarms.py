@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gslb.daemons.events import Events
-from gslb.routing.climb import Way
+from gslb.model import Family
+from gslb.routing.climb import Way, is_absent
 from gslb.routing.snapshot import Entry, Snapshot
 
 _LOUD = (Way.PROXIES, Way.FAIL_OPEN, Way.NODATA, Way.SERVFAIL)
@@ -40,7 +41,9 @@ def _kinds(entry: Entry) -> set[tuple[str, str]]:
     """Return a service's alarms, each beside its name."""
     found = set()
     service = entry.service.text
-    for choices in entry.choices.values():
+    for family, choices in entry.choices.items():
+        if is_absent(entry.service, Family(family)):
+            continue
         for choice in choices:
             if choice.climb.all_drained:
                 found.add((service, ALL_DRAINED))

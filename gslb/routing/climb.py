@@ -161,16 +161,20 @@ def _climb(
         rungs = tuple(map(_all_the_same, rungs, rungs_as(beliefs)))
     done = _with_weight(service, rungs) or _reserves(rungs)
     if done is None:
-        done = _nobody(rungs, _last_way(service, family))
+        way = Way.NODATA if is_absent(service, family) else ALL_DOWN[service.all_down]
+        done = _nobody(rungs, way)
         if done.way is Way.FAIL_OPEN:
             done = _fail_open(service, done, rungs_as(_hopeful(beliefs)), rungs_as(_blind))
     return replace(done, until_s=_earliest_flip(service, done), all_drained=all_drained)
 
 
-def _last_way(service: Service, family: Family) -> Way:
-    """Return how rule 4 ends; a service that discovers members may have none of a family yet."""
+def is_absent(service: Service, family: Family) -> bool:
+    """Return whether no member of *family* is known, but one of another family is.
+
+    So it can be with a service that discovers members, and it is nothing amiss.
+    """
     families = {member.family for pool in service.pools for member in pool.members}
-    return ALL_DOWN[service.all_down] if family in families or not families else Way.NODATA
+    return bool(families) and family not in families
 
 
 def _with_weight(service: Service, rungs: tuple[Rung, ...]) -> Climb | None:

@@ -230,6 +230,8 @@ def _notes(snapshot: Snapshot, choice: Choice) -> tuple[str, ...]:
         )
     if choice.unusual is not None:
         notes.append(choice.unusual[1].decode())
+    if choice.climb.rungs and not any(rung.members for rung in choice.climb.rungs):
+        notes.append("no member that could be answered is known yet")
     if not choice.climb.rungs:
         notes.append("the fences leave this client nothing")
     return tuple(notes)
