@@ -76,7 +76,7 @@ async def test_a_dead_member_is_answered_by_nobody_and_comes_back_everywhere(cal
     assert len(hashes) == 1
 
 
-@over_both
+@over_http
 async def test_an_isolated_vantage_takes_nobody_out(calm):
     async with calm.asking() as asked:
         calm.cut("us", "us-probe")
@@ -109,7 +109,7 @@ async def test_split_in_two_the_larger_half_concludes_and_the_smaller_stays_as_i
     async with calm.asking() as asked:
         calm.cut("us", "eu", "ap", "nats")
         await asked.all_answer(without("us-1", "us-2"), "eu", "ap")
-        await stands(calm, "us", "eu", "silent")
+        await calm.status("us", lambda status: status["frozen_since"])
         assert asked.seen["us"] == {EVERYONE}
         for other in ("eu", "ap", "nats"):
             calm.network.restore("us", other)
@@ -118,7 +118,7 @@ async def test_split_in_two_the_larger_half_concludes_and_the_smaller_stays_as_i
     assert all(without("us-1", "us-2") <= answer for answer in asked.seen["us"])
 
 
-@over_both
+@over_http
 async def test_two_regions_that_do_not_see_each_other_are_both_served_while_the_third_sees_them(
     calm,
 ):
