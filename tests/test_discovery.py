@@ -212,6 +212,20 @@ async def test_a_reload_keeps_who_was_found(engine, tmp_path):
             await node.becomes({*FEW, "127.3.0.30"})
 
 
+async def test_after_a_reload_other_names_and_files_are_looked_at(engine, tmp_path):
+    async with Member("0.0.0.0") as web, names_served() as names:
+        names.has("one.example.net", "A", "127.3.0.1")
+        names.has("two.example.net", "A", "127.3.0.2")
+        write(tmp_path / "members.txt", "127.3.0.3\n")
+        at = f"127.0.0.1:{names.port}"
+        path = discovering(tmp_path, web.port, dns="one.example.net", resolver=at)
+        async with running(path) as node, crowded(node):
+            await node.becomes({"127.3.0.1"})
+            sources = {"dns": "two.example.net", "resolver": at, "file": "members.txt"}
+            discovering(tmp_path, web.port, **sources, members=["127.3.0.9"])
+            await node.becomes({"127.3.0.2", "127.3.0.3", "127.3.0.9"})
+
+
 def two_nodes(folder, web_port):
     """Write two nodes that hear each other over HTTP, and let members register."""
     ports = {"ns1.example.net": free_port(), "ns2.example.net": free_port()}

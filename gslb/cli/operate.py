@@ -169,6 +169,16 @@ def troubles_of(node: Json) -> Iterator[str]:
             f"the safety catch keeps {counted(node['held']['members'], 'members')} in since "
             f"{node['held']['since']}\n  hint: `gslb publish` lets them go"
         )
+    if node.get("frozen_since"):
+        yield (
+            f"too few vantages are heard since {node['frozen_since']}: the last verdicts stay\n"
+            "  hint: are the vantages running, and can they reach this node?"
+        )
+    for vantage in node.get("vantages", ()):
+        if vantage["state"] == "silent":
+            yield f"the vantage {vantage['vantage']} is silent for {vantage['age_s']:.0f} s"
+        elif vantage["state"] == "cut off":
+            yield f"the vantage {vantage['vantage']} holds that it is cut off, and abstains"
     if node["geo_held"]:
         yield f"a new database is held back: {node['geo_held']}"
     for other in node.get("nodes", ()):
@@ -187,8 +197,8 @@ def troubles_of(node: Json) -> Iterator[str]:
 
 
 def _votes_text(votes: Iterable[Json]) -> str:
-    """Return how many vantages say what, such as ``2 up, 1 down``."""
-    counts = Counter(vote["verdict"] for vote in votes)
+    """Return how many vantages say what, such as ``2 up, 1 down``; what does not count last."""
+    counts = Counter(vote.get("left_out") or vote["verdict"] for vote in votes)
     return ", ".join(f"{counts[key]} {key}" for key in sorted(counts, reverse=True)) or "-"
 
 
