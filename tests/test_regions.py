@@ -186,8 +186,9 @@ async def test_a_vantage_that_lies_takes_nobody_out_and_keeps_nobody_in(calm):
     async with calm.asking() as asked:
         until_s = time.monotonic() + 2 * EXPIRY_S
         while time.monotonic() < until_s:
-            await lie(frozenset())
-        assert [await voted(node) for node in NODES] == [{"down"}] * len(NODES)
+            # Of few enough that neither the safety catch nor serving all hides it.
+            await lie(without("us-1", "eu-2"))
+        assert [await voted(node) for node in NODES] == [{"up", "down"}] * len(NODES)
         assert asked.seen == {node: {EVERYONE} for node in NODES}
 
         calm.behave("us-1", "refuse")
