@@ -185,6 +185,7 @@ class Regions:
         for place in PLACES:
             await self.agrees(place, EVERYONE)
             await self.status(place, _is_calm)
+            await self.status(place, _has_all_votes, "/v1/members")
 
     async def agrees(self, place: str, wanted: frozenset[str]) -> None:
         """Await that a node answers exactly *wanted*."""
@@ -198,12 +199,14 @@ class Regions:
                 got = frozenset(addresses(await self.ask(place, wait_s=0.5)))
             await asyncio.sleep(ASK_EVERY_S)
 
-    async def status(self, place: str, holds: Callable[[Keys], bool]) -> Keys:
+    async def status(
+        self, place: str, holds: Callable[[Keys], bool], path: str = "/v1/status"
+    ) -> Keys:
         """Await that a node's status is so; return it."""
         deadline_s, said = time.monotonic() + PATIENCE_S, None
         while time.monotonic() < deadline_s:
             with suppress(aiohttp.ClientError, OSError):
-                _, said = await self.http(place, "GET", "/v1/status")
+                _, said = await self.http(place, "GET", path)
                 assert isinstance(said, dict)
                 if holds(said):
                     return said
@@ -293,6 +296,12 @@ class Regions:
                 if place not in asked.excused:
                     asked.wrong.append(f"{place} did not answer: {problem!r}")
             await asyncio.sleep(ASK_EVERY_S)
+
+
+def _has_all_votes(listed: Keys) -> bool:
+    members = listed["members"]
+    assert isinstance(members, list)
+    return {vote["verdict"] for member in members for vote in member["votes"]} == {"up"}
 
 
 def _is_calm(status: Keys) -> bool:
