@@ -24,12 +24,13 @@ PATIENCE_S = 20.0
 class Server:
     """One nats-server on a port of its own, which can be killed and started again."""
 
-    def __init__(self, folder: Path, more: str = "", jetstream: bool = True) -> None:
+    def __init__(self, folder: Path, more: str = "", jetstream: str | None = "") -> None:
         self.port = free_port()
         self.folder = folder
         folder.mkdir(exist_ok=True)
         self.file = folder / "nats.conf"
-        store = f'jetstream {{ store_dir: "{folder}/store" }}\n' if jetstream else ""
+        store = f'jetstream {{ store_dir: "{folder}/store"{jetstream} }}\n'
+        store = "" if jetstream is None else store
         self.file.write_text(f"listen: 127.0.0.1:{self.port}\n{store}{more}\n")
 
     @property
@@ -66,7 +67,9 @@ class Server:
 class End:
     """A carrier on NATS, and what it heard."""
 
-    def __init__(self, url: str, listens=("reports", "words"), **options) -> None:
+    def __init__(
+        self, url: str, listens=("reports", "words"), expiry_s: float = 20.0, **options
+    ) -> None:
         self.counters = Counters()
         self.events = Events(lambda: 0.0)
         self.heard: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
@@ -83,7 +86,7 @@ class End:
             Nats(servers=(url,), **{**keys, **options}),
             listens=listens,
             interval_s=1.0,
-            expiry_s=20.0,
+            expiry_s=expiry_s,
             counters=self.counters,
             events=self.events,
             on_received=lambda box, octets: self.heard.put_nowait((box, octets)),
@@ -184,3 +187,80 @@ async def test_users_and_tokens_are_signed_in(tmp_path):
         end(server.url, token="secret") as other,
     ):
         await hears(one, other, b"table")
+
+
+async def test_a_carrier_ends_when_it_is_cancelled_whatever_it_is_doing(tmp_path):
+    async with Server(tmp_path / "n") as server, asyncio.timeout(PATIENCE_S):
+        for steps in range(0, 120, 3):
+            made = End(server.url)
+            made.carrier.send("words", "ns1.example.net", b"bulletin")
+            task = asyncio.create_task(made.carrier.run())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled(), task.exception()
+
+
+async def test_nodes_that_start_at_once_make_the_buckets_together(tmp_path):
+    async with Server(tmp_path / "n") as server:
+        ends = [End(server.url) for _ in range(4)]
+        for made in ends:
+            made.told_of = []
+            made.events.tell_too(lambda event, made=made: made.told_of.append(event.kind))
+            made.carrier.send("words", f"ns{id(made)}", b"bulletin")
+        tasks = [asyncio.create_task(made.carrier.run()) for made in ends]
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                for made in ends:
+                    while not made.counters.carried["nats", "words", "ok"]:
+                        await asyncio.sleep(0.01)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        assert [made.told_of for made in ends] == [[], [], [], []]
+
+
+async def test_a_bucket_with_other_settings_is_used_and_told_of_once(tmp_path):
+    async with Server(tmp_path / "n") as server, end(server.url) as one, end(server.url) as other:
+        await hears(one, other, b"table")
+        async with end(server.url, expiry_s=30.0) as third:
+            told = await third.told("carrier_bucket_differs")
+            await hears(third, other, b"another")
+            await server.kill()
+            await third.told("carrier_lost")
+            await server.start()
+            await third.told("carrier_back")
+
+            assert told.fields == {
+                "bucket": "gslb-reports",
+                "differs": "max_age_s: 60.0 instead of 90.0",
+            }
+            assert third.queue.empty()
+
+
+HUB = "leafnodes {{ listen: 127.0.0.1:{port} }}"
+LEAF = """\
+leafnodes {{ remotes: [{{ url: "nats://127.0.0.1:{port}" }}], reconnect: 1 }}
+mappings {{ "$JS.API.>": "$JS.hub.API.>", "$KV.>": "$JS.hub.API.$KV.>" }}
+"""
+
+
+async def test_a_leaf_without_jetstream_carries_to_its_hub_and_goes_on_without_it(tmp_path):
+    port = free_port()
+    hub = Server(tmp_path / "hub", HUB.format(port=port), jetstream=", domain: hub")
+    leaf = Server(tmp_path / "leaf", LEAF.format(port=port), jetstream=None)
+    async with hub, leaf, end(hub.url) as far, end(leaf.url) as near, end(leaf.url) as same:
+        await hears(near, far, b"up")
+        await hears(far, near, b"down")
+        near.carrier.send("words", "ns1.example.net", b"bulletin")
+        while not near.counters.carried["nats", "words", "ok"]:
+            await asyncio.sleep(0.01)
+        async with end(leaf.url, listens=("words",)) as late:
+            assert await late.heard.get() == ("words", b"bulletin")
+        await hub.kill()
+
+        await hears(near, same, b"within the region")
+        await hub.start()
+        await hears(near, far, b"up again")
