@@ -16,7 +16,7 @@ from gslb.daemons.carriernats import NatsCarrier, key_of
 from gslb.daemons.counters import Counters
 from gslb.daemons.events import Events
 from tests.peers import program
-from tests.servers import free_port
+from tests.servers import Authority, free_port
 
 PATIENCE_S = 20.0
 
@@ -207,7 +207,7 @@ async def test_nodes_that_start_at_once_make_the_buckets_together(tmp_path):
         ends = [End(server.url) for _ in range(4)]
         for made in ends:
             made.told_of = []
-            made.events.tell_too(lambda event, made=made: made.told_of.append(event.kind))
+            made.events.tell_too(made.told_of.append)
             made.carrier.send("words", f"ns{id(made)}", b"bulletin")
         tasks = [asyncio.create_task(made.carrier.run()) for made in ends]
         try:
@@ -238,6 +238,20 @@ async def test_a_bucket_with_other_settings_is_used_and_told_of_once(tmp_path):
                 "differs": "max_age_s: 60.0 instead of 90.0",
             }
             assert third.queue.empty()
+
+
+async def test_a_server_is_known_by_its_certificate(tmp_path):
+    authority = Authority(tmp_path)
+    pem = authority.certificate("127.0.0.1")
+    tls = f'tls {{ cert_file: "{pem}", key_file: "{pem}" }}'
+    async with Server(tmp_path / "n", tls) as server:
+        url = server.url.replace("nats:", "tls:")
+        trusts = {"ca_file": authority.ca_file}
+        async with end(url, **trusts) as one, end(url, **trusts) as other:
+            await hears(one, other, b"table")
+        async with end(url) as stranger:
+            told = await stranger.told("carrier_lost")
+            assert "certificate" in told.fields["error"].lower()
 
 
 HUB = "leafnodes {{ listen: 127.0.0.1:{port} }}"

@@ -15,6 +15,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -257,9 +258,17 @@ class NatsCarrier:
                 self.link.refused(box, f"a table is larger than {most}", "too_large")
                 continue
             key = key_of(sender)
+            live = partial(client.publish, f"{self._nats.bucket}.{box}.{key}", octets)
             try:
-                await client.publish(f"{self._nats.bucket}.{box}.{key}", octets)
-                await jetstream.publish(f"$KV.{self._bucket(box)}.{key}", octets)
+                # JetStream that is not there can be long in saying so.  Else it comes first: who
+                # begins to listen after the message has gone reads the bucket after that.
+                if not self._buckets:
+                    await live()
+                try:
+                    await jetstream.publish(f"$KV.{self._bucket(box)}.{key}", octets)
+                finally:
+                    if self._buckets:
+                        await live()
             except _FAILURES as error:
                 self._buckets = {}
                 self._waiting.setdefault(slot, octets)
