@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import time
+from base64 import urlsafe_b64encode
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import unquote
@@ -68,7 +72,7 @@ class End:
     """A carrier on NATS, and what it heard."""
 
     def __init__(
-        self, url: str, listens=("reports", "words"), expiry_s: float = 20.0, **options
+        self, url: str, listens=("reports", "words"), expiry_s=20.0, interval_s=1.0, **options
     ) -> None:
         self.counters = Counters()
         self.events = Events(lambda: 0.0)
@@ -85,7 +89,7 @@ class End:
         self.carrier = NatsCarrier(
             Nats(servers=(url,), **{**keys, **options}),
             listens=listens,
-            interval_s=1.0,
+            interval_s=interval_s,
             expiry_s=expiry_s,
             counters=self.counters,
             events=self.events,
@@ -204,7 +208,7 @@ async def test_a_carrier_ends_when_it_is_cancelled_whatever_it_is_doing(tmp_path
 
 async def test_nodes_that_start_at_once_make_the_buckets_together(tmp_path):
     async with Server(tmp_path / "n") as server:
-        ends = [End(server.url) for _ in range(4)]
+        ends = [End(server.url, interval_s=5.0) for _ in range(4)]
         for made in ends:
             made.told_of = []
             made.events.tell_too(made.told_of.append)
@@ -252,6 +256,68 @@ async def test_a_server_is_known_by_its_certificate(tmp_path):
         async with end(url) as stranger:
             told = await stranger.told("carrier_lost")
             assert "certificate" in told.fields["error"].lower()
+
+
+def signed(issuer, subject, kind: str, **nats) -> str:
+    """Return what *issuer* says of *subject*, as a JWT that NATS takes."""
+    now = int(time.time())
+    head = {"typ": "JWT", "alg": "ed25519-nkey"}
+    claims = {
+        "jti": f"{kind}-{now}",
+        "iat": now,
+        "iss": issuer.public_key.decode(),
+        "sub": subject.public_key.decode(),
+        "name": kind,
+        "nats": {**nats, "type": kind, "version": 2},
+    }
+    parts = [urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (head, claims)]
+    signature = issuer.sign(b".".join(parts))
+    return b".".join([*parts, urlsafe_b64encode(signature).rstrip(b"=")]).decode()
+
+
+async def test_a_credentials_file_signs_in(tmp_path):
+    nkeys = pytest.importorskip("nkeys")
+    kinds = (nkeys.PREFIX_BYTE_OPERATOR, *[nkeys.PREFIX_BYTE_ACCOUNT] * 2, nkeys.PREFIX_BYTE_USER)
+    seeds = [nkeys.encode_seed(os.urandom(32), kind) for kind in kinds]
+    operator, system, account, user = map(nkeys.from_seed, seeds)
+    limited = (
+        "subs",
+        "data",
+        "payload",
+        "conn",
+        "mem_storage",
+        "disk_storage",
+        "streams",
+        "consumer",
+    )
+    limits = dict.fromkeys(limited, -1)
+    accounts = {
+        key.public_key.decode(): signed(operator, key, "account", limits=given)
+        for key, given in ((system, {"conn": -1, "subs": -1}), (account, limits))
+    }
+    preload = "\n".join(f"  {name}: {jwt}" for name, jwt in accounts.items())
+    more = (
+        f"operator: {signed(operator, operator, 'operator')}\n"
+        f"system_account: {system.public_key.decode()}\n"
+        f"resolver: MEMORY\nresolver_preload: {{\n{preload}\n}}"
+    )
+    file = tmp_path / "gslb.creds"
+    file.write_text(
+        "-----BEGIN NATS USER JWT-----\n"
+        f"{signed(account, user, 'user', subs=-1, data=-1, payload=-1)}\n"
+        "------END NATS USER JWT------\n\n"
+        f"-----BEGIN USER NKEY SEED-----\n{seeds[3].decode()}\n------END USER NKEY SEED------\n"
+    )
+
+    async with Server(tmp_path / "n", more) as server:
+        good = {"credentials": file}
+        async with end(server.url, **good) as one, end(server.url, **good) as other:
+            await hears(one, other, b"table")
+            one.carrier.send("words", "ns1.example.net", b"bulletin")
+            assert await other.heard.get() == ("words", b"bulletin")
+            assert one.carrier.link.is_up
+        async with end(server.url) as stranger:
+            await stranger.told("carrier_lost")
 
 
 HUB = "leafnodes {{ listen: 127.0.0.1:{port} }}"

@@ -40,7 +40,6 @@ CANCEL_AGAIN_S = 0.1  # a cancellation that had no effect is repeated so soon
 RETRY_MIN_S = 0.1
 
 _KEPT_EXPIRIES = 3
-_NAME_IN_USE = 10058  # by a stream with other settings
 # ImportError: credentials need a library of their own.
 _FAILURES = (errors.Error, OSError, TimeoutError, ValueError, ImportError)
 
@@ -224,10 +223,11 @@ class NatsCarrier:
             try:
                 return await jetstream.create_key_value(wanted)
             except BadRequestError as error:
-                if error.err_code != _NAME_IN_USE:
-                    raise
-            # Another node was faster, and reads other settings.
-            found = await jetstream.key_value(wanted.bucket)
+                # Another node may have been faster, by a moment or with other settings.
+                try:
+                    found = await jetstream.key_value(wanted.bucket)
+                except NotFoundError:
+                    raise error from None
         self._compare(wanted, (await found.status()).stream_info.config)
         return found
 
