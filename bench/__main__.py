@@ -14,7 +14,20 @@ import time
 from collections.abc import Callable
 from types import ModuleType
 
-from bench import detect, flips, latency, memory, mmdb, probes, profile, qps, report, store
+from bench import (
+    detect,
+    flips,
+    latency,
+    memory,
+    mmdb,
+    opinion,
+    probes,
+    profile,
+    qps,
+    report,
+    reports,
+    store,
+)
 from bench.process import NotMeasured
 
 # Kept as JSON, and drawn by the report; the others are printed only.
@@ -24,6 +37,8 @@ KEPT: dict[str, ModuleType] = {
     "flips": flips,
     "memory": memory,
     "probes": probes,
+    "reports": reports,
+    "opinion": opinion,
 }
 PRINTED: dict[str, Callable[[], str]] = {"mmdb": mmdb.figure, "detect": detect.figure}
 # Only where it is asked for by its name.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 
-from bench import latency, memory, store
+from bench import latency, memory, opinion, probes, reports, store
 from bench.flips import quantile
 from bench.peers import (
     DYNAMIC,
@@ -35,6 +35,12 @@ def rows(kept: Mapping[str, store.Result]) -> tuple[list[str], list[list[str]]]:
         found += _flips(kept["flips"])
     if "memory" in kept:
         found += _memory(kept["memory"])
+    if "probes" in kept:
+        found += _probes(kept["probes"])
+    if "reports" in kept:
+        found += _reports(kept["reports"])
+    if "opinion" in kept:
+        found += _opinion(kept["opinion"])
     return ["figure", "measured", "aim", "is"], found
 
 
@@ -127,3 +133,28 @@ def _memory(found: store.Result) -> Iterator[list[str]]:
             yield _row(f"memory, {kind}, to {base.name}", ratio, 1.0, most=True)
     load_s = _middle(found["rows"], "load_s", server=NATIVE.name, kind=memory.MANY_NAMES)
     yield _row("first answer with a million names", load_s, LOAD_MAX_S, most=True, unit=" s")
+
+
+def _probes(found: store.Result) -> Iterator[list[str]]:
+    own, base = (
+        _middle(found["rows"], "cpu_us", prober=name) for name in (probes.GSLB, probes.AIOHTTP)
+    )
+    words = "CPU time per probe, to a plain aiohttp loop"
+    yield _row(words, _ratio(own, base), 1.0, most=True)
+
+
+def _reports(found: store.Result) -> Iterator[list[str]]:
+    for key, words in (("octets", "octets"), ("composed", "CPU to make"), ("decoded", "to read")):
+        quiet, all_flip = (
+            _middle(found["rows"], key, flipping=name) for name in (reports.NONE, reports.ALL)
+        )
+        label = f"a report, {words}, all flipping to none"
+        yield _row(label, _ratio(all_flip, quiet), 1.05, most=True)
+
+
+def _opinion(found: store.Result) -> Iterator[list[str]]:
+    for row in found["rows"]:
+        if row["world"] != opinion.ALONE:
+            words = f"from death to all nodes, {row['world']}, {row['death']}: worst to bound"
+            worst = max(row["times_s"]) / opinion.bound_s(found, row)
+            yield _row(words, worst, 1.0, most=True)

@@ -13,7 +13,18 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import aims, flips, latency, memory, plots, qps, store
+from bench import (
+    aims,
+    flips,
+    latency,
+    memory,
+    opinion,
+    plots,
+    probes,
+    qps,
+    reports,
+    store,
+)
 from bench.process import NotMeasured
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
@@ -36,7 +47,12 @@ TABLES: dict[str, tuple[str, Rows]] = {
     "latency": ("latency", latency.rows),
     "flips": ("flips", flips.rows),
     "memory": ("memory", memory.rows),
+    "probes": ("probes", probes.rows),
+    "reports": ("reports", reports.rows),
+    "memory of many members": ("reports", reports.memory_rows),
+    "opinion": ("opinion", opinion.rows),
 }
+FIGURES = tuple(dict.fromkeys(figure for figure, _ in TABLES.values()))
 
 
 def main() -> None:
@@ -45,7 +61,7 @@ def main() -> None:
     for name, (figure, rows) in TABLES.items():
         if found := store.load(figure):
             text = put(text, name, _markdown(*rows(found)) + _notes(found))
-    results = {figure: store.load(figure) for figure in ("qps", "latency", "flips", "memory")}
+    results = {figure: store.load(figure) for figure in FIGURES}
     kept = {figure: found for figure, found in results.items() if found}
     if kept:
         text = put(text, "machine", _machine(kept))

@@ -199,8 +199,6 @@ async def test_members_say_what_was_measured_and_by_whom(desk):
                 "left_out": None,
             }
         ],
-        "source": "configured",
-        "until": None,
         "monitor": "web",
         "probe": "198.51.100.2:8080",
         "last_result": "refused",
@@ -254,6 +252,9 @@ async def test_an_empty_list_is_a_list():
 # An operator's word
 
 
+CLEAR = {"clear_in_s": 30.0, "ttl_s": 30}
+
+
 async def test_a_word_holds_at_once_in_all_services_and_is_shown(desk):
     desk.probe_all()
     body = {"word": "drain", "for": "10m", "reason": "kernel update", "by": "ops"}
@@ -266,7 +267,7 @@ async def test_a_word_holds_at_once_in_all_services_and_is_shown(desk):
         "reason": "kernel update",
         "by": "ops",
     }
-    assert said.json == {**word, "clear_at": "2027-01-15T08:00:30.000Z"}
+    assert said.json == {**word, "clear_at": "2027-01-15T08:00:30.000Z", **CLEAR}
     for service in ("www.example.com", "api.example.com"):
         assert (await member(desk, "192.0.2.1", service))["forced"] == word
     assert (await member(desk, "192.0.2.2"))["forced"] is None
@@ -280,7 +281,7 @@ async def test_a_word_can_be_about_one_service(desk):
     said = await desk.ask("PUT", path, body={"word": "down", "for": None})
 
     word = {"word": "down", "until": None, "reason": "", "by": "127.0.0.1"}
-    assert said.json == {**word, "clear_at": "2027-01-15T08:00:30.000Z"}
+    assert said.json == {**word, "clear_at": "2027-01-15T08:00:30.000Z", **CLEAR}
     assert (await member(desk, "192.0.2.1"))["forced"] == word
     assert (await member(desk, "192.0.2.1"))["lives"] is False
     assert (await member(desk, "192.0.2.1", "api.example.com"))["forced"] is None
@@ -356,7 +357,12 @@ async def test_a_region_is_drained_gradually_and_released(desk):
 
     word = {"word": "drain", "until": None, "reason": "", "by": "127.0.0.1"}
     word["whole_at"] = "2027-01-15T08:05:00.000Z"
-    assert said.json == {**word, "clear_at": "2027-01-15T08:05:30.000Z"}
+    assert said.json == {
+        **word,
+        "clear_at": "2027-01-15T08:05:30.000Z",
+        "clear_in_s": 330.0,
+        "ttl_s": 30,
+    }
     assert listed == {"address": None, "region": "eu", "service": None, **word}
     assert shown == word
     assert gone.status == 204

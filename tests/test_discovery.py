@@ -14,7 +14,7 @@ from gslb.model import Source
 from gslb.routing.found import FoundMember
 from tests.names import names_served
 from tests.running import MONITOR, REGIONS, Running, addresses, running, service, write, written
-from tests.servers import Member
+from tests.servers import Member, free_port
 
 FEW = [f"127.3.0.{n}" for n in range(1, 4)]
 MANY = [f"127.3.0.{n}" for n in range(1, 31)]
@@ -212,6 +212,52 @@ async def test_a_reload_keeps_who_was_found(engine, tmp_path):
             await node.becomes({*FEW, "127.3.0.30"})
 
 
+async def test_after_a_reload_other_names_and_files_are_looked_at(engine, tmp_path):
+    async with Member("0.0.0.0") as web, names_served() as names:
+        names.has("one.example.net", "A", "127.3.0.1")
+        names.has("two.example.net", "A", "127.3.0.2")
+        write(tmp_path / "members.txt", "127.3.0.3\n")
+        at = f"127.0.0.1:{names.port}"
+        path = discovering(tmp_path, web.port, dns="one.example.net", resolver=at)
+        async with running(path) as node, crowded(node):
+            await node.becomes({"127.3.0.1"})
+            sources = {"dns": "two.example.net", "resolver": at, "file": "members.txt"}
+            discovering(tmp_path, web.port, **sources, members=["127.3.0.9"])
+            await node.becomes({"127.3.0.2", "127.3.0.3", "127.3.0.9"})
+
+
+def two_nodes(folder, web_port):
+    """Write two nodes that hear each other over HTTP, and let members register."""
+    ports = {"ns1.example.net": free_port(), "ns2.example.net": free_port()}
+    nodes = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+    for name, port in ports.items():
+        pools = {"eu-west": {"discover": {"register": True}}}
+        yield written(
+            folder / name,
+            {"www": service(pools=pools, route="weighted")},
+            node=name,
+            listen={"dns": ["127.0.0.1:0"], "admin": f"127.0.0.1:{port}"},
+            monitors={"web": {**MONITOR, "port": web_port}},
+            carrier={"key": "k" * 32, "nodes": nodes},
+        )
+
+
+async def test_who_registers_with_one_node_is_served_by_all_and_leaves_all(engine, tmp_path):
+    async with Member("0.0.0.0") as web:
+        here, there = two_nodes(tmp_path, web.port)
+        at = "/v1/pools/www.example.com/eu-west/members/127.3.0.1"
+        async with running(here, settled=False) as one, running(there, settled=False) as other:
+            await one.http("PUT", at, {"lease": "1h"})
+            await one.becomes({"127.3.0.1"})
+            await other.becomes({"127.3.0.1"})
+            _, members = await other.http("GET", "/v1/members")
+            assert members["members"][0]["source"] == "lease"
+
+            assert (await other.http("DELETE", at))[0] == 204
+            await other.becomes(set())
+            await one.becomes(set())
+
+
 @pytest.mark.parametrize(
     ("method", "where", "body", "status", "part"),
     [
@@ -315,7 +361,7 @@ def test_leases_reach_another_node_whose_clock_is_not_ours(tmp_path):
     other.now_s += 9
     one.it.leases.register(KEY, ONE, 5.0)
 
-    assert other.it.hear_leases(json.loads(json.dumps(one.it.lease_rows())))
+    other.it.leases.hear(json.loads(json.dumps(one.it.leases.encoded())))
     assert not other.it.set_leases(one.it.leases.table)
     assert other.members == ["127.3.0.1"]
     other.now_s += 5

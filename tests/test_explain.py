@@ -167,6 +167,12 @@ def test_a_rung_that_is_passed_by_is_told():
             ("all members are drained, so they are served all the same",),
         ),
         (
+            dict.fromkeys((E1, E2), replace(DRAINED, staying=725)),
+            {},
+            "rung 1",
+            ("drained gradually: 72.5 % of clients are answered as before",),
+        ),
+        (
             {},
             {"stale": True},
             "rung 1",

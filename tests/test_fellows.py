@@ -162,6 +162,18 @@ def test_whether_another_node_agrees_is_a_matter_of_words_and_configuration():
     assert not one.fellows.agrees(replace(said, config_hash="cafe"))
 
 
+def test_how_other_nodes_stand_is_shown_until_they_are_silent_and_after():
+    one, two = nodes(2)
+    two.tells(one)
+    [before] = one.fellows.shapes()
+    one.controller.force(ONE, DRAIN)
+    one.now_s += one.controller.config.quorum.expiry_s + 1
+    [after] = one.fellows.shapes()
+
+    assert (before["node"], before["heard"], before["agrees"]) == ("ns2.example.net", True, True)
+    assert (after["age_s"], after["heard"], after["words_agree"]) == (21.0, False, False)
+
+
 def test_an_older_bulletin_is_refused_and_told_apart():
     one, two = nodes(2)
     old = one.fellows.compose()

@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
-from gslb.cli import client, operate
+from gslb.cli import client, operate, speak
 from gslb.cli.app import app
 from gslb.cli.client import ApiError, call
 from tests.admins import MAIN, NOON_S, PATIENCE_S, desk_at
@@ -118,7 +119,9 @@ def test_an_age_is_shown_in_the_unit_that_fits(age_s, shown):
 
 
 async def test_drain_says_until_when_and_who(desk):
-    said = await gslb(desk, "drain", "192.0.2.1", "--for", "10m", "--reason", "kernel update")
+    said = await gslb(
+        desk, "drain", "192.0.2.1", "--for", "10m", "--reason", "kernel update", "--yes"
+    )
 
     assert said.exit_code == 0
     assert said.stdout == "192.0.2.1: drain until 2027-01-15T08:10:00.000Z (kernel update)\n"
@@ -129,7 +132,7 @@ async def test_drain_says_until_when_and_who(desk):
 
 async def test_force_takes_up_and_down_for_one_service(desk):
     up = await gslb(desk, "force", "192.0.2.1", "up", "--service", "www.example.com")
-    down = await gslb(desk, "force", "lb.example.net", "down")
+    down = await gslb(desk, "force", "lb.example.net", "down", "--yes")
 
     assert (up.stdout, down.stdout) == (
         "192.0.2.1: up in www.example.com\n", "lb.example.net: down\n",
@@ -169,13 +172,133 @@ async def test_publish_lets_go_what_is_held():
 async def test_a_token_comes_from_the_option_or_the_environment():
     async with desk_at(main=MAIN + f"admin_token: {TOKEN}\n") as desk:
         none = await gslb(desk, "drain", "192.0.2.1")
-        option = await gslb(desk, "drain", "192.0.2.1", "--token", TOKEN)
+        option = await gslb(desk, "drain", "192.0.2.1", "--yes", "--token", TOKEN)
         environ = await gslb(desk, "release", "192.0.2.1", GSLB_ADMIN_TOKEN=TOKEN)
         bad = await gslb(desk, "release", "192.0.2.1", "--token", "a\nb")
 
     assert [said.exit_code for said in (none, option, environ, bad)] == [1, 0, 0, 1]
     assert "--token or GSLB_ADMIN_TOKEN" in none.stderr
     assert bad.stderr.startswith("gslb: ")
+
+
+async def test_a_region_is_drained_gradually_and_released(desk):
+    said = await gslb(desk, "drain", "--region", "eu", "--over", "5m")
+    word = word_of(desk, "region:eu")
+    gone = await gslb(desk, "release", "--region", "eu")
+
+    assert said.stdout == "region eu: drain\n"
+    assert (word.from_s, word.over_s) == (NOON_S, 300.0)
+    assert gone.stdout == "region eu: released\n"
+    assert not desk.controller.forced
+
+
+class Waiting:
+    """Time that passes only by being waited for, and what other nodes say meanwhile."""
+
+    def __init__(self, *said):
+        self.now_s, self.said = 1000.0, list(said)
+
+    def others(self):
+        return self.said.pop(0) if len(self.said) > 1 else self.said[0]
+
+    def sleep(self, span_s):
+        self.now_s += span_s
+
+    def wait(self):
+        speak.wait_until_clear(self.others, 330.0, 30.0, lambda: self.now_s, self.sleep)
+        return self.now_s - 1000.0
+
+
+def other(*, heard=True, words_agree):
+    return ({"node": "ns2.example.net", "heard": heard, "words_agree": words_agree},)
+
+
+def test_a_drain_is_clear_when_the_last_answer_has_run_out(capsys):
+    assert Waiting(other(words_agree=True)).wait() == 330.0
+    assert Waiting(()).wait() == 330.0
+    assert Waiting(other(heard=False, words_agree=False)).wait() == 330.0
+    assert "waiting 330 s for answers to run out" in capsys.readouterr().err
+
+
+def test_a_node_that_hears_late_is_waited_for_and_what_it_answered_meanwhile(capsys):
+    late = [other(words_agree=False)] * 400
+
+    assert Waiting(*late, other(words_agree=True)).wait() == 400 * speak.POLL_S + 30.0
+    assert capsys.readouterr().err.count("waiting for ns2.example.net to hear of it") == 1
+
+
+CLEAR = {"clear_in_s": 330.0, "ttl_s": 30}
+
+
+async def test_a_drain_is_waited_for_at_the_node_that_was_told(desk, capsys):
+    time = Waiting(())
+
+    await asyncio.to_thread(speak.wait_for, CLEAR, desk.url, None, lambda: time.now_s, time.sleep)
+
+    assert time.now_s == 1330.0
+    assert capsys.readouterr().out == "clear: no answer that holds it is in use any more\n"
+
+
+async def test_waiting_can_be_broken_off_and_the_word_stays(desk, capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    await gslb(desk, "drain", "2001:db8::1")
+    with pytest.raises(typer.Exit) as ended:
+        await asyncio.to_thread(speak.wait_for, CLEAR, desk.url, None, lambda: NOON_S, interrupted)
+
+    assert ended.value.exit_code == 1
+    assert "the word holds until" in capsys.readouterr().err
+    assert word_of(desk, "2001:db8::1")
+
+
+# Nodes beside each other
+
+
+async def test_nodes_that_agree_are_said_to(desk):
+    said = await gslb(desk, "status", "--admin", desk.url)
+
+    assert said.exit_code == 0
+    assert said.stdout.endswith("they agree: configuration, verdicts, operators' words\n")
+
+
+async def test_what_differs_between_nodes_is_named(desk):
+    async with desk_at(main=MAIN + "max_withdrawal: {share: 10%, for: 60s}\n") as strange:
+        strange.probe_all(**{"192.0.2.2": "refused"})
+        await gslb(strange, "drain", "--region", "eu")
+        await gslb(
+            strange, "force", "2001:db8::1", "up", "--for", "10m", "--service", "six.example.com"
+        )
+        said = await gslb(desk, "status", "--admin", strange.url)
+        shown = await gslb(desk, "status", "--json", "--admin", strange.url)
+
+    assert (said.exit_code, shown.exit_code) == (1, 1)
+    differs = json.loads(shown.stdout)["differs"]
+    assert [each["what"] for each in differs[:1]] == ["configuration"]
+    assert {
+        "what": "word",
+        "of": "region eu",
+        "said": {desk.url: "nothing", strange.url: "drain"},
+    } in differs
+    assert any(each["of"] == "192.0.2.2 in www.example.com, us" for each in differs)
+    assert "word of region eu differs: " in said.stdout
+
+
+def test_other_nodes_that_are_silent_or_of_another_mind_are_told_of():
+    node = {
+        "restored": False, "held": {"members": 0}, "geo_held": None, "alarms": [], "zones": [],
+        "reloads": {"last_error": None},
+        "nodes": [
+            {"node": "ns2", "heard": False, "age_s": 33.3, "agrees": True},
+            {"node": "ns3", "heard": True, "age_s": 1.0, "agrees": False},
+            {"node": "ns4", "heard": True, "age_s": 1.0, "agrees": True},
+        ],
+    }  # fmt: skip
+
+    silent, strange = operate.troubles_of(node)
+
+    assert silent == "ns2 was not heard for 33 s"
+    assert strange.startswith("ns3 has another configuration")
 
 
 # Everything that can go wrong
@@ -195,7 +318,11 @@ async def test_a_token_comes_from_the_option_or_the_environment():
         (["release", "192.0.2.99"], 1, "no member"),
         (["force", "192.0.2.1", "sideways"], 2, "sideways"),
         (["force", "192.0.2.1"], 2, "Missing argument"),
-        (["drain"], 2, "Missing argument"),
+        (["drain"], 2, "give one of MEMBER and --region"),
+        (["drain", "192.0.2.1", "--region", "eu"], 2, "give one of MEMBER and --region"),
+        (["drain", "--region", "mars"], 1, "'mars' is no region"),
+        (["drain", "192.0.2.1"], 1, "all its members would be drained\n  hint: say --yes"),
+        (["force", "192.0.2.1", "down"], 1, "hint: say --yes"),
         (["drain", "192.0.2.1", "--fro", "10m"], 2, "No such option"),
     ],
 )

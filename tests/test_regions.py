@@ -76,7 +76,7 @@ async def test_a_dead_member_is_answered_by_nobody_and_comes_back_everywhere(cal
     assert len(hashes) == 1
 
 
-@over_both
+@over_http
 async def test_an_isolated_vantage_takes_nobody_out(calm):
     async with calm.asking() as asked:
         calm.cut("us", "us-probe")
@@ -100,8 +100,8 @@ async def test_a_region_cut_off_from_all_is_left_by_the_others_and_found_again(c
         await asked.all_answer(EVERYONE)
         asked.found()
 
-    # What it answered to whoever could ask it was never less.
-    assert asked.seen["eu"] == {EVERYONE}
+    # What the others last said of its members may reach it before they have looked again.
+    assert all(without("eu-1", "eu-2") <= answer for answer in asked.seen["eu"])
 
 
 @over_both
@@ -109,16 +109,16 @@ async def test_split_in_two_the_larger_half_concludes_and_the_smaller_stays_as_i
     async with calm.asking() as asked:
         calm.cut("us", "eu", "ap", "nats")
         await asked.all_answer(without("us-1", "us-2"), "eu", "ap")
-        await stands(calm, "us", "eu", "silent")
-        assert asked.latest["us"] == EVERYONE
+        await calm.status("us", lambda status: status["frozen_since"])
+        assert asked.seen["us"] == {EVERYONE}
         for other in ("eu", "ap", "nats"):
             calm.network.restore("us", other)
         await asked.all_answer(EVERYONE)
 
-    assert asked.seen["us"] == {EVERYONE}
+    assert all(without("us-1", "us-2") <= answer for answer in asked.seen["us"])
 
 
-@over_both
+@over_http
 async def test_two_regions_that_do_not_see_each_other_are_both_served_while_the_third_sees_them(
     calm,
 ):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gslb import __version__
-from gslb.cli import ask, demo, geo, operate, serve, simulate, vantage
+from gslb.cli import ask, demo, geo, operate, serve, simulate, speak, vantage
 from gslb.cli.shown import warn_plainly
 from gslb.daemons import native
 
@@ -33,9 +33,9 @@ app.command("simulate", short_help="Work out each member's traffic, and what mov
     simulate.simulate_command
 )
 app.command("status", short_help="Show a running node and its members.")(operate.status)
-app.command("drain", short_help="Take a member out gently.")(operate.drain)
-app.command("force", short_help="Let a member count as up or down.")(operate.force)
-app.command("release", short_help="Take back what was said of a member.")(operate.release)
+app.command("drain", short_help="Take a member or a region out gently.")(speak.drain)
+app.command("force", short_help="Let a member count as up or down.")(speak.force)
+app.command("release", short_help="Take back what was said of a member.")(speak.release)
 app.command("publish", short_help="Let go what the safety catch holds.")(operate.publish)
 app.command("demo", short_help="Run a whole world on loopback.")(demo.demo)
 app.add_typer(geo.app, name="geo")

@@ -1,40 +1,30 @@
-"""`gslb status`, `drain`, `force`, `release`, `publish`: a running node, asked and told."""
+"""`gslb status`, `gslb publish`: how running nodes are, alone or beside each other."""
 
 from __future__ import annotations
 
-import getpass
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
 from gslb.cli.client import ADMIN, ApiError, call
+from gslb.cli.compare import differences
 from gslb.cli.shown import complaints, counted, err, show_json, show_table
 
 Json = Mapping[str, Any]
 
 Admin = Annotated[str, typer.Option("--admin", metavar="URL", help="The node's admin API.")]
+Admins = Annotated[
+    list[str], typer.Option("--admin", metavar="URL", help="The admin API of each node.")
+]
 Token = Annotated[
     str | None,
     typer.Option("--token", metavar="TOKEN", envvar="GSLB_ADMIN_TOKEN", help="Its admin token."),
 ]
-Target = Annotated[str, typer.Argument(metavar="MEMBER", help="Its address or host name.")]
-Service = Annotated[
-    str | None,
-    typer.Option("--service", metavar="NAME", help="Only in this service; default: in all."),
-]
-For = Annotated[
-    str | None,
-    typer.Option("--for", metavar="DURATION", help="Such as 10m; default: until released."),
-]
-Reason = Annotated[
-    str | None, typer.Option("--reason", metavar="TEXT", help="Kept, and shown beside it.")
-]
+_ONE = [ADMIN]
 
 _WHO = ("service", "region", "member", "weight")
 COLUMNS = (*_WHO, "verdict", "votes", "reason", "since", "forced")
@@ -49,6 +39,7 @@ ALARMS = {
 
 _STATUS_KEYS = (
     "node",
+    "config_hash",
     "engine",
     "generation",
     "settled",
@@ -63,33 +54,31 @@ _STATUS_KEYS = (
 _LISTS = ("members", "proxies", "forced")
 
 
-class Way(StrEnum):
-    """What `gslb force` takes."""
-
-    UP = "up"
-    DOWN = "down"
-
-
 def status(
-    admin: Admin = ADMIN,
+    admin: Admins = _ONE,
     token: Token = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show how a running node is: its generation, its members, what is believed of them.
 
     Verdicts are as measured; an operator's word stands beside them.  What is out of order (a
-    broken zone, a failed reload, a change held back) is said on stderr.
+    broken zone, a failed reload, a change held back) is said on stderr.  With several --admin
+    the nodes are compared, and what differs is named.
 
     \b
     examples:
       gslb status
       gslb status --admin http://127.0.0.1:8053 --json
+      gslb status --admin http://192.0.2.53:8053 --admin http://198.51.100.53:8053
 
-    exit status: 0 the node answered, 1 it cannot be reached or says no, 2 wrong usage
+    exit status: 0 it answered, or they agree, 1 one is out of reach or they differ, 2 wrong usage
     """
     with complaints():
-        node = _object(call(admin, "GET", "/v1/status", token=token), *_STATUS_KEYS)
-        listed = _object(call(admin, "GET", "/v1/members", token=token), *_LISTS)
+        asked = [_ask(each, token) for each in admin]
+    if len(asked) > 1:
+        _compare(admin, asked, as_json=as_json)
+        return
+    [(node, listed)] = asked
     if as_json:
         show_json({**node, **{key: listed[key] for key in _LISTS}})
         return
@@ -99,65 +88,27 @@ def status(
     err(*(f"gslb: {line}" for line in troubles_of(node)))
 
 
-def drain(
-    member: Target,
-    for_: For = None,
-    reason: Reason = None,
-    service: Service = None,
-    admin: Admin = ADMIN,
-    token: Token = None,
-) -> None:
-    """Take a member out of the answers gently, as if it were not configured.
-
-    Clients that hold its address keep it until their TTL is over.  Probes go on.
-
-    \b
-    examples:
-      gslb drain 192.0.2.10 --for 10m --reason "kernel update"
-      gslb drain 192.0.2.10 --service www.example.com
-
-    exit status: 0 done, 1 it is no member or the node says no, 2 wrong usage
-    """
-    _put(member, "drain", for_, reason, service, admin, token)
+def _ask(admin: str, token: str | None) -> tuple[Json, Json]:
+    node = checked(call(admin, "GET", "/v1/status", token=token), *_STATUS_KEYS)
+    return node, checked(call(admin, "GET", "/v1/members", token=token), *_LISTS)
 
 
-def force(
-    member: Target,
-    word: Annotated[Way, typer.Argument(metavar="up|down", help="What it counts as.")],
-    for_: For = None,
-    reason: Reason = None,
-    service: Service = None,
-    admin: Admin = ADMIN,
-    token: Token = None,
-) -> None:
-    """Let a member count as up or down, whatever its probes say.
-
-    Probes go on, so that it is at once what it was measured to be when it is released.
-
-    \b
-    examples:
-      gslb force 192.0.2.10 down --reason "answers nonsense"
-      gslb force 2001:db8::10 up --for 1h
-
-    exit status: 0 done, 1 it is no member or the node says no, 2 wrong usage
-    """
-    _put(member, word.value, for_, reason, service, admin, token)
-
-
-def release(
-    member: Target, service: Service = None, admin: Admin = ADMIN, token: Token = None
-) -> None:
-    """Take back what was said of a member by drain or force, if anything.
-
-    \b
-    examples:
-      gslb release 192.0.2.10
-
-    exit status: 0 no word holds, 1 it is no member or the node says no, 2 wrong usage
-    """
-    with complaints():
-        call(admin, "DELETE", _path(member), query=_in(service), token=token)
-    print(f"{member}: released{_where(service)}")
+def _compare(admins: list[str], asked: list[tuple[Json, Json]], *, as_json: bool) -> None:
+    found = list(differences(dict(zip(admins, asked, strict=True))))
+    if as_json:
+        keys = ("node", "config_hash", "generation")
+        nodes = [
+            {"admin": admin, **{key: node[key] for key in keys}}
+            for admin, (node, _) in zip(admins, asked, strict=True)
+        ]
+        show_json({"nodes": nodes, "differs": [each.shape() for each in found]})
+    else:
+        for node, _ in asked:
+            print(summary_of(node))
+        agreed = "they agree: configuration, verdicts, operators' words"
+        print(*(map(str, found) if found else (agreed,)), sep="\n")
+    if found:
+        raise typer.Exit(1)
 
 
 def publish(admin: Admin = ADMIN, token: Token = None) -> None:
@@ -174,44 +125,7 @@ def publish(admin: Admin = ADMIN, token: Token = None) -> None:
     print("published: nothing is held back any more")
 
 
-def _put(
-    member: str,
-    word: str,
-    for_: str | None,
-    reason: str | None,
-    service: str | None,
-    admin: str,
-    token: str | None,
-) -> None:
-    body = {"word": word, "for": for_, "reason": reason, "by": _operator()}
-    said = {key: value for key, value in body.items() if value is not None}
-    with complaints():
-        answer = call(admin, "PUT", _path(member), query=_in(service), body=said, token=token)
-        forced = _object(answer, "word", "until", "reason")
-    print(f"{member}: {_word_text(forced)}{_where(service)}")
-
-
-def _operator() -> str | None:
-    """Return who types, for the log and `status`; the node knows the address alone."""
-    try:
-        return getpass.getuser()[:100] or None
-    except (KeyError, OSError, ImportError):
-        return None
-
-
-def _path(member: str) -> str:
-    return f"/v1/members/{quote(member, safe='', errors='surrogateescape')}/forced"
-
-
-def _in(service: str | None) -> dict[str, str]:
-    return {} if service is None else {"service": service}
-
-
-def _where(service: str | None) -> str:
-    return "" if service is None else f" in {service}"
-
-
-def _object(value: object, *keys: str) -> Json:
+def checked(value: object, *keys: str) -> Json:
     """Return *value* if it is an object with these keys; raises ApiError."""
     if not isinstance(value, dict) or not value.keys() >= set(keys):
         raise ApiError("the answer is none of gslb's admin API", "is that a gslb node?")
@@ -242,7 +156,7 @@ def rows_of(listed: Json, now_s: float) -> Iterator[tuple[object, ...]]:
             _votes_text(member["votes"]),
             member["reason"] or "-",
             "-" if member["since"] is None else _age(member["since"], now_s),
-            "-" if member["forced"] is None else _word_text(member["forced"]),
+            "-" if member["forced"] is None else word_text(member["forced"]),
         )
 
 
@@ -255,8 +169,23 @@ def troubles_of(node: Json) -> Iterator[str]:
             f"the safety catch keeps {counted(node['held']['members'], 'members')} in since "
             f"{node['held']['since']}\n  hint: `gslb publish` lets them go"
         )
+    if node.get("frozen_since"):
+        yield (
+            f"too few vantages are heard since {node['frozen_since']}: the last verdicts stay\n"
+            "  hint: are the vantages running, and can they reach this node?"
+        )
+    for vantage in node.get("vantages", ()):
+        if vantage["state"] == "silent":
+            yield f"the vantage {vantage['vantage']} is silent for {vantage['age_s']:.0f} s"
+        elif vantage["state"] == "cut off":
+            yield f"the vantage {vantage['vantage']} holds that it is cut off, and abstains"
     if node["geo_held"]:
         yield f"a new database is held back: {node['geo_held']}"
+    for other in node.get("nodes", ()):
+        if not other["heard"]:
+            yield f"{other['node']} was not heard for {other['age_s']:.0f} s"
+        elif not other["agrees"]:
+            yield f"{other['node']} has another configuration, or other words of operators"
     for alarm in node["alarms"]:
         yield f"{alarm['service']}: {ALARMS.get(alarm['alarm'], alarm['alarm'])}"
     for zone in node["zones"]:
@@ -268,12 +197,13 @@ def troubles_of(node: Json) -> Iterator[str]:
 
 
 def _votes_text(votes: Iterable[Json]) -> str:
-    """Return how many vantages say what, such as ``2 up, 1 down``."""
-    counts = Counter(vote["verdict"] for vote in votes)
+    """Return how many vantages say what, such as ``2 up, 1 down``; what does not count last."""
+    counts = Counter(vote.get("left_out") or vote["verdict"] for vote in votes)
     return ", ".join(f"{counts[key]} {key}" for key in sorted(counts, reverse=True)) or "-"
 
 
-def _word_text(forced: Json) -> str:
+def word_text(forced: Json) -> str:
+    """Return an operator's word, until when it holds, and why."""
     until = "" if forced["until"] is None else f" until {forced['until']}"
     reason = f" ({forced['reason']})" if forced["reason"] else ""
     return f"{forced['word']}{until}{reason}"

@@ -25,6 +25,7 @@ from gslb.daemons.counters import Counters
 from gslb.daemons.discovery import Discovery
 from gslb.daemons.events import LISTENERS_MAX, Event, Events
 from gslb.daemons.explainer import as_json, explain_any
+from gslb.daemons.fellows import Fellows
 from gslb.daemons.intake import Intake
 from gslb.daemons.jsonhttp import (
     Asked,
@@ -63,6 +64,7 @@ class Admin:
         limits: Limits | None = None,
         intake: Intake | None = None,
         discovery: Discovery | None = None,
+        fellows: Fellows | None = None,
     ) -> None:
         self._controller = controller
         self._counters = counters
@@ -70,6 +72,7 @@ class Admin:
         self._clock = clock
         self._heartbeat_s = heartbeat_s
         self._intake = intake or Intake()
+        self._fellows = fellows
         self._started_s = clock()
         self._closing = asyncio.Event()
         self._page: Page = read_page()
@@ -125,6 +128,7 @@ class Admin:
 
     async def _status(self, _: Asked) -> web.Response:
         shape = status_shape(self._controller, self.endpoint, self._started_s, self._clock())
+        shape["nodes"] = [] if self._fellows is None else self._fellows.shapes()
         return json_response(shape)
 
     async def _members(self, _: Asked) -> web.Response:

@@ -26,7 +26,7 @@ from gslb.daemons.leases import LeaseBook
 from gslb.daemons.memberfiles import MemberFiles
 from gslb.daemons.remembered import Remembered, load, save
 from gslb.daemons.resolving import Ask, Asking, MemberName
-from gslb.health.lease import Leases, decode, encode
+from gslb.health.lease import Leases
 from gslb.model import Discover, Member, Service, Source
 from gslb.routing.found import NOTHING, Found, FoundMember, with_found
 
@@ -111,14 +111,6 @@ class Discovery:
         """Take in leases that came from elsewhere; return whether any of them was newer."""
         return self.leases.merge(table)
 
-    def lease_rows(self) -> list[list[object]]:
-        """Return all leases as plain values, for a bulletin to other nodes and to vantages."""
-        return encode(self.leases.table)
-
-    def hear_leases(self, rows: object) -> bool:
-        """Take in what `lease_rows` gave elsewhere; raises LeaseError, which is a ValueError."""
-        return self.set_leases(decode(rows))
-
     def lease_ends_s(self, service: str, region: str, member: Member) -> float | None:
         """Return when the lease of a member ends; None for one without."""
         if member.source is not Source.LEASE or isinstance(member.address, str):
@@ -190,22 +182,28 @@ class Discovery:
             files.look()
 
     async def _watch_files(self) -> None:
+        """Look at the files at once when they are others, and whenever one may have changed."""
         while True:
             self._moved.clear()
-            paths = frozenset(map(Path, self._files))
-            folders = frozenset(path for path in paths if path.is_dir())
-            watched = watching.Places(paths, folders)
-            if not paths:
+            await self._look_again()
+            if not self._files:
                 await self._moved.wait()
                 continue
-            async for _ in watching.looks(watched, self._moved):
-                before = {path: (each.members, each.problems) for path, each in self._files.items()}
-                await aside(self._look_at_files)
-                if any(
-                    before.get(path) != (each.members, each.problems)
-                    for path, each in self._files.items()
-                ):
-                    self._stale.set()
+            async for _ in watching.looks(await aside(self._places), self._moved):
+                await self._look_again()
+
+    def _places(self) -> watching.Places:
+        paths = frozenset(map(Path, self._files))
+        return watching.Places(paths, frozenset(path for path in paths if path.is_dir()))
+
+    async def _look_again(self) -> None:
+        def said() -> dict[str, object]:
+            return {path: (each.members, each.problems) for path, each in self._files.items()}
+
+        before = said()
+        await aside(self._look_at_files)
+        if said() != before:
+            self._stale.set()
 
     async def _watch_names(self, group: asyncio.TaskGroup) -> None:
         """Keep a task for each name that looks it up again and again."""

@@ -128,12 +128,33 @@ class Fellows:
             raise ReportError(f"{said.node!r}: {FELLOWS_MAX} other nodes are heard already")
         self._heard[said.node] = said
 
+    def shapes(self) -> list[dict[str, object]]:
+        """Return how each other node stands, ready for JSON; `heard` is whether it still speaks."""
+        now_s = self._clock()
+        expiry_s = self._controller.config.quorum.expiry_s
+        return [
+            {
+                "node": said.node,
+                "age_s": round(max(0.0, now_s - said.heard_at_s), 3),
+                "heard": now_s - said.heard_at_s <= expiry_s,
+                "config_hash": said.config_hash,
+                "generation": said.generation,
+                "settled": said.is_settled,
+                "vantages": list(said.vantages),
+                "words_agree": self._words_agree(said),
+                "agrees": self.agrees(said),
+            }
+            for said in self.heard
+        ]
+
     def agrees(self, other: Bulletin) -> bool:
         """Return whether another node has this one's configuration, and holds the same words."""
-        now_s = self._clock()
-        own = _holding(self._controller.operators.registers, now_s)
         same_hash = other.config_hash == self._controller.config.hash
-        return same_hash and _holding(other.registers, now_s) == own
+        return same_hash and self._words_agree(other)
+
+    def _words_agree(self, other: Bulletin) -> bool:
+        now_s, own = self._clock(), self._controller.operators.registers
+        return _holding(other.registers, now_s) == _holding(own, now_s)
 
 
 def _holding(registers: Registers, now_s: float) -> dict[ForcedKey, Forced]:

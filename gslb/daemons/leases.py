@@ -28,6 +28,7 @@ from gslb.model import Address
 from gslb.routing.found import FoundMember
 
 SHORT_S = 15.0  # three times as long as nodes are silent by default
+PRUNE_EVERY_S = 60.0
 
 PoolKey = tuple[str, str]
 
@@ -47,6 +48,7 @@ class LeaseBook:
         self._on_change = on_change
         self._leases: dict[LeaseKey, Lease] = pruned(remembered, clock())
         self._heard_s: dict[LeaseKey, float] = {}
+        self._pruned_s = clock()
         self.on_own_change: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
@@ -111,8 +113,12 @@ class LeaseBook:
             self.on_own_change()
 
     def prune(self) -> None:
-        """Forget leases that are long over."""
-        kept = pruned(self._leases, self._clock())
+        """Forget leases that are long over, every `PRUNE_EVERY_S` at the most."""
+        now_s = self._clock()
+        if now_s - self._pruned_s < PRUNE_EVERY_S:
+            return
+        self._pruned_s = now_s
+        kept = pruned(self._leases, now_s)
         for key in self._leases.keys() - kept.keys():
             del self._leases[key]
             self._heard_s.pop(key, None)
@@ -140,7 +146,7 @@ class LeaseBook:
         """Return the members of each pool whose leases have not ended, in one order everywhere."""
         now_s = self._clock()
         held: dict[PoolKey, dict[Address, FoundMember]] = {}
-        by_address = sorted(self._leases, key=lambda key: (key[2].version, key[2]))
+        by_address = sorted(self._leases, key=lambda key: (key[2].version, int(key[2])))
         for key in by_address:
             lease = self._leases[key]
             if self._ends_s(key, lease) > now_s:

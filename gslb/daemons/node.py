@@ -131,6 +131,7 @@ class Node:
             node.clock,
             intake=intake_of(node.voting.reception, node.fellows),
             discovery=node.discovery,
+            fellows=node.fellows,
         )
         await node.nameserver.listen(config.listen_dns)
         try:

@@ -47,13 +47,15 @@ def _or_null(name: str) -> Json:
 
 
 _FORCED = _object(
-    optional=("whole_at", "clear_at"),
+    optional=("whole_at", "clear_at", "clear_in_s", "ttl_s"),
     word=WORD,
     until=TIME_OR_NULL,
     reason=TEXT,
     by=TEXT,
     whole_at=TEXT,
     clear_at=TIME_OR_NULL,
+    clear_in_s=NUMBER_OR_NULL,
+    ttl_s=WHOLE,
 )
 _MEMBER = _object(
     optional=("pool_weight", "lives", "held"),
@@ -138,6 +140,19 @@ SCHEMAS: Json = {
             )
         ),
         frozen_since=TIME_OR_NULL,
+        nodes=_list(
+            _object(
+                node=TEXT,
+                age_s=NUMBER,
+                heard=TRUTH,
+                config_hash=TEXT,
+                generation=WHOLE,
+                settled=TRUTH,
+                vantages=_list(TEXT),
+                words_agree=TRUTH,
+                agrees=TRUTH,
+            )
+        ),
         listen=_object(dns=_list(TEXT), admin=TEXT_OR_NULL),
     ),
     "Member": _MEMBER,

@@ -116,6 +116,7 @@ class Outpost:
                 for task in tasks:
                     task.cancel()
         finally:
+            await self.discovery.save()
             if self._server is not None:
                 await self._server.close()
             self.events.announce("stopped")

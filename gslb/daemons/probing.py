@@ -20,8 +20,8 @@ import errno
 import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from ipaddress import IPv6Address, ip_address
+from functools import lru_cache, partial
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Self, cast
 
@@ -30,6 +30,7 @@ from gslb.health.probe import LOCAL, OK, Result, failed, judge, status_expected
 from gslb.health.reply import Reply
 from gslb.model import Expect, Monitor, Subject
 
+ADDRESSES_MAX = 65_536  # hosts of which it is remembered whether they are addresses
 RESOLVING_MAX = 32  # host names looked up at the same time
 
 _RESET = frozenset({errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE, errno.ESHUTDOWN})
@@ -79,12 +80,11 @@ class Probes:
             return _failure(error)
 
     async def _first_address(self, host: str, port: int) -> str:
-        try:
-            return str(ip_address(host))
-        except ValueError:
-            ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-            found = await asyncio.get_running_loop().run_in_executor(self._resolving, ask)
-            return str(found[0][4][0])
+        if _is_address(host):
+            return host
+        ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(self._resolving, ask)
+        return str(found[0][4][0])
 
     async def _get(self, host: str, subject: Subject, monitor: Monitor) -> Result:
         context = None
@@ -179,10 +179,16 @@ def _request(subject: Subject, monitor: Monitor) -> bytes:
 
 
 def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host and _is_address(host) else host
+
+
+@lru_cache(ADDRESSES_MAX)
+def _is_address(host: str) -> bool:
     try:
-        return f"[{host}]" if isinstance(ip_address(host), IPv6Address) else host
+        ip_address(host)
     except ValueError:
-        return host
+        return False
+    return True
 
 
 def _failure(error: OSError) -> Result:

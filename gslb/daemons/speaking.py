@@ -81,20 +81,19 @@ class Speaking:
         return json_response(self._shape(address, forced))
 
     def _shape(self, address: str, forced: Forced) -> Shape:
+        """Return a word, and when the last answer that holds whom it takes out is outlived."""
         shape = forced_shape(forced)
         assert shape is not None, "the word was said just now"
-        clear_s = None if forced.word is Word.UP else self._clear_s(address, forced)
-        return {**shape, "clear_at": None if clear_s is None else show_time(clear_s)}
-
-    def _clear_s(self, address: str, forced: Forced) -> float:
-        """Return when the last answer that holds whom a word takes out will have outlived its TTL.
-
-        By the longest TTL of the services that may hold it; a gradual drain must be whole first.
-        """
         services = self._controller.world.plan.services
         names = self._controller.operators.resting_on(address)
         ttl_s = max((services[each].ttl_s for each in names), default=0)
-        return max(self._clock(), forced.from_s + forced.over_s) + ttl_s
+        if forced.word is Word.UP:
+            return {**shape, "clear_at": None, "clear_in_s": None, "ttl_s": ttl_s}
+        # By the longest TTL of the services that may hold it; a gradual drain must be whole first.
+        now_s = self._clock()
+        clear_s = max(now_s, forced.from_s + forced.over_s) + ttl_s
+        clear_in_s = round(clear_s - now_s, 3)
+        return {**shape, "clear_at": show_time(clear_s), "clear_in_s": clear_in_s, "ttl_s": ttl_s}
 
     def _release(self, asked: Asked, whom: Whom) -> web.Response:
         self._check(asked)

@@ -95,8 +95,13 @@ def encode(leases: Leases) -> list[list[object]]:
             *(lease.span_s, lease.ends_s, lease.weight),
             None if lease.probe is None else list(lease.probe),
         ]
-        for (service, region, address), lease in sorted(leases.items(), key=str)
+        for (service, region, address), lease in sorted(leases.items(), key=_place)
     ]
+
+
+def _place(item: tuple[LeaseKey, Lease]) -> tuple[str, str, int, int]:
+    service, region, address = item[0]
+    return service, region, address.version, int(address)
 
 
 def decode(rows: object) -> dict[LeaseKey, Lease]:

@@ -14,6 +14,7 @@ from gslb.dns import name
 from gslb.dns.message import NXDOMAIN, RCODES, SERVFAIL, Query
 from gslb.dns.records import CNAME, IN, NS, TYPES
 from gslb.dns.response import Response
+from gslb.health.belief import PARTS
 from gslb.model import (
     Address,
     Family,
@@ -223,6 +224,10 @@ def _notes(snapshot: Snapshot, choice: Choice) -> tuple[str, ...]:
         notes.append("restored: verdicts are those from before the restart")
     if choice.climb.all_drained:
         notes.append("all members are drained, so they are served all the same")
+    if choice.climb.staying < PARTS:
+        notes.append(
+            f"drained gradually: {choice.climb.staying / 10:g} % of clients are answered as before"
+        )
     if choice.unusual is not None:
         notes.append(choice.unusual[1].decode())
     if choice.climb.rungs and not any(rung.members for rung in choice.climb.rungs):
