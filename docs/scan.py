@@ -30,12 +30,23 @@ def events() -> str:
             "Lines on stderr, and server-sent events at `/v1/events`: what changed, never a line",
             "for a query. Fields without a value are left out.",
             "",
+            _POSTED,
+            "",
             "| event | fields |",
             "|---|---|",
             *rows,
             "",
         ]
     )
+
+
+_POSTED = """\
+A webhook is posted them as JSON, `{"event", "at", "node", …fields}`, one by one and in order;
+`node` is who posts, where the event has no such field. Headers: `X-Gslb-From` (who posts),
+`X-Gslb-Event-Id` (the same when an event is posted again) and, where the hook has a `key`,
+`X-Gslb-Signature: sha256=` with the HMAC-SHA-256 of the body in hex. A status of 2xx takes it;
+408, 429, 5xx and no answer are tried again for an hour, `Retry-After` heeded; others drop it.
+Events of webhooks themselves (`webhook_…`) are never posted."""
 
 
 def announced() -> Iterator[tuple[str, ast.Call]]:

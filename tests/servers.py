@@ -251,6 +251,12 @@ class Authority:
 
     def serving(self, *names: str) -> ssl.SSLContext:
         """Return a context for a server whose certificate names these hosts and addresses."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate(*names))
+        return context
+
+    def certificate(self, *names: str) -> Path:
+        """Return a PEM file with a certificate that names these hosts, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "example member")])
         certificate = (
@@ -267,9 +273,7 @@ class Authority:
                 serialization.NoEncryption(),
             )
         )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(both)
-        return context
+        return both
 
     def _certificate(
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey

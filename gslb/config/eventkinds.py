@@ -42,3 +42,6 @@ EVENT_KINDS = (
     "withdrawal_held",
     "words_failed",
 )
+
+# Of what becomes of webhooks themselves, which is told to the log, but never posted.
+UNPOSTED_KINDS = ("webhook_back", "webhook_failed", "webhook_refused")

@@ -1,10 +1,10 @@
-"""Tables carried by NATS: stored in JetStream's key-value buckets, and heard as they are put.
+"""Tables carried by NATS: heard as they are sent, and kept in JetStream's key-value buckets.
 
-A bucket for each box, a key for each sender.  What is put is heard by a plain subscription to
-the bucket's subjects, which goes on where JetStream is lost; what
-was put before is read from the bucket when a connection is made.  Each connection lives
-through the same steps: connect, subscribe, make what buckets are missing, read, put.  So a
-server that comes back with nothing is filled again.
+Each table goes two ways.  As a plain message it is heard by whoever listens now, which needs no
+JetStream and reaches through leaf nodes.  It is also put into its box's bucket, under its
+sender's key, for whoever connects later.  Each connection lives through the same steps: connect,
+subscribe, make what buckets are missing, read, send.  So a server that comes back with nothing
+is filled again.
 
 Reports are kept in memory, for they are worth nothing soon; words are kept in files.
 """
@@ -15,13 +15,14 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.api import KeyValueConfig, StorageType
+from nats.js.api import KeyValueConfig, StorageType, StreamConfig
 from nats.js.client import JetStreamContext
 from nats.js.errors import BadRequestError, NotFoundError
 from nats.js.kv import KeyValue
@@ -35,10 +36,10 @@ PEER = "nats"
 TIMEOUT_MAX_S = 5.0  # of one put, whatever the interval of the tables
 CONNECT_MAX_S = 10.0  # to connect to any of the servers
 CLOSE_MAX_S = 1.0
+CANCEL_AGAIN_S = 0.1  # a cancellation that had no effect is repeated so soon
 RETRY_MIN_S = 0.1
 
 _KEPT_EXPIRIES = 3
-_NAME_IN_USE = 10058
 # ImportError: credentials need a library of their own.
 _FAILURES = (errors.Error, OSError, TimeoutError, ValueError, ImportError)
 
@@ -49,7 +50,7 @@ def key_of(sender: str) -> str:
 
 
 class NatsCarrier:
-    """Puts tables into buckets, and hands those in *listens* (boxes) to *on_received*.
+    """Sends tables and keeps them; those in *listens* (boxes) are handed to *on_received*.
 
     *interval_s* is how often tables come, *expiry_s* how long a report counts.
     """
@@ -78,6 +79,7 @@ class NatsCarrier:
         self._waiting: dict[tuple[str, str], bytes] = {}
         self._woken = asyncio.Event()
         self._buckets: dict[str, KeyValue] = {}
+        self._differing: dict[str, str] = {}
         self._error: Exception | None = None
 
     @property
@@ -91,16 +93,26 @@ class NatsCarrier:
         self._woken.set()
 
     async def run(self) -> None:
-        """Put and hear, over one connection after the other, until cancelled."""
+        """Send and hear, over one connection after the other, until cancelled."""
+        # In a task of its own: nats-py keeps a cancellation to itself while it flushes, or makes
+        # a time-out of it, and would let us go on.  So it is repeated until it has its effect.
+        work = asyncio.create_task(self._connect_for_ever())
+        try:
+            await asyncio.wait([work])
+        finally:
+            while not work.done():
+                work.cancel()
+                await asyncio.wait([work], timeout=CANCEL_AGAIN_S)
+        work.result()
+
+    async def _connect_for_ever(self) -> None:
         while True:
             self._error = None
             try:
                 await self._connected()
                 self.link.lost("the connection was closed")
             except _FAILURES as error:
-                _heed_cancel()
                 self.link.lost(_shown(self._error or error))
-            _heed_cancel()
             await asyncio.sleep(self._back_off_s())
 
     def _back_off_s(self) -> float:
@@ -119,7 +131,7 @@ class NatsCarrier:
             async with asyncio.timeout(CONNECT_MAX_S):
                 await client.connect(**self._options(close))
             for box in self._listens:
-                await client.subscribe(f"$KV.{self._bucket(box)}.>", cb=self._hearing(box))
+                await client.subscribe(f"{self._nats.bucket}.{box}.*", cb=self._hearing(box))
             self._buckets = {}
             await self._pump(client, closed)
         finally:
@@ -166,7 +178,7 @@ class NatsCarrier:
             self._on_received(box, octets)
 
     async def _pump(self, client: Client, closed: asyncio.Event) -> None:
-        """Put what waits, and see to the buckets, until the connection is closed."""
+        """Send what waits, and see to the buckets, until the connection is closed."""
         jetstream = client.jetstream(timeout=min(self._interval_s, TIMEOUT_MAX_S))
         while not closed.is_set():
             self._woken.clear()
@@ -175,11 +187,9 @@ class NatsCarrier:
                 if not self._buckets:
                     await self._open(jetstream)
             except _FAILURES as error:
-                _heed_cancel()
                 good = False
                 self.link.lost(_shown(error))
-            good = await self._put_all(client, jetstream) and good
-            _heed_cancel()
+            good = await self._send_all(client, jetstream) and good
             if good:
                 await self._woken.wait()
             elif not closed.is_set():
@@ -199,30 +209,47 @@ class NatsCarrier:
 
     async def _made(self, jetstream: JetStreamContext, box: str) -> KeyValue:
         """Return a bucket, made if there is none; one with other settings is used, and told of."""
-        name = self._bucket(box)
         kept = box == REPORTS
-        try:
-            return await jetstream.key_value(name)
-        except NotFoundError:
-            pass
         wanted = KeyValueConfig(
-            bucket=name,
+            bucket=self._bucket(box),
             history=1,
             ttl=_KEPT_EXPIRIES * self._expiry_s if kept else None,
             storage=StorageType.MEMORY if kept else StorageType.FILE,
             replicas=self._nats.replicas,
         )
         try:
-            return await jetstream.create_key_value(wanted)
-        except BadRequestError as error:
-            # Another node was faster, and reads other settings.
-            if error.err_code != _NAME_IN_USE:
-                raise
-            self._events.announce("carrier_bucket_differs", bucket=name)
-            return await jetstream.key_value(name)
+            found = await jetstream.key_value(wanted.bucket)
+        except NotFoundError:
+            try:
+                return await jetstream.create_key_value(wanted)
+            except BadRequestError as error:
+                # Another node may have been faster, by a moment or with other settings.
+                try:
+                    found = await jetstream.key_value(wanted.bucket)
+                except NotFoundError:
+                    raise error from None
+        self._compare(wanted, (await found.status()).stream_info.config)
+        return found
 
-    async def _put_all(self, client: Client, jetstream: JetStreamContext) -> bool:
-        """Put what waits; return whether nothing was in the way."""
+    def _compare(self, wanted: KeyValueConfig, found: StreamConfig) -> None:
+        """Tell of what differs, once until it differs in another way."""
+        values = {
+            "history": (found.max_msgs_per_subject, wanted.history),
+            "max_age_s": (round(found.max_age or 0.0, 3), round(wanted.ttl or 0.0, 3)),
+            "storage": (found.storage, wanted.storage),
+            "replicas": (found.num_replicas, wanted.replicas),
+        }
+        differs = ", ".join(
+            f"{key}: {_word(has)} instead of {_word(should)}"
+            for key, (has, should) in values.items()
+            if has != should
+        )
+        if differs and self._differing.get(wanted.bucket) != differs:
+            self._events.announce("carrier_bucket_differs", bucket=wanted.bucket, differs=differs)
+        self._differing[wanted.bucket] = differs
+
+    async def _send_all(self, client: Client, jetstream: JetStreamContext) -> bool:
+        """Send and keep what waits; return whether nothing was in the way."""
         for slot in list(self._waiting):
             box, sender = slot
             octets = self._waiting.pop(slot)
@@ -230,11 +257,19 @@ class NatsCarrier:
                 most = f"{client.max_payload} bytes, the server's max_payload"
                 self.link.refused(box, f"a table is larger than {most}", "too_large")
                 continue
+            key = key_of(sender)
+            live = partial(client.publish, f"{self._nats.bucket}.{box}.{key}", octets)
             try:
-                # Whoever listens hears it, whether or not JetStream is there to keep it.
-                await jetstream.publish(f"$KV.{self._bucket(box)}.{key_of(sender)}", octets)
+                # JetStream that is not there can be long in saying so.  Else it comes first: who
+                # begins to listen after the message has gone reads the bucket after that.
+                if not self._buckets:
+                    await live()
+                try:
+                    await jetstream.publish(f"$KV.{self._bucket(box)}.{key}", octets)
+                finally:
+                    if self._buckets:
+                        await live()
             except _FAILURES as error:
-                _heed_cancel()
                 self._buckets = {}
                 self._waiting.setdefault(slot, octets)
                 self.link.failed(box, _shown(error))
@@ -243,11 +278,8 @@ class NatsCarrier:
         return True
 
 
-def _heed_cancel() -> None:
-    """Go on with being cancelled: nats-py makes a time-out of it while it awaits a response."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+def _word(value: object) -> object:
+    return value.value if isinstance(value, StorageType) else value
 
 
 def _shown(error: Exception) -> str:

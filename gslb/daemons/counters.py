@@ -50,6 +50,7 @@ class Counters(Collector):
         self.limited: Counter[tuple[str, str]] = Counter()
         self.reports: Counter[tuple[str, str]] = Counter()
         self.carried: Counter[tuple[str, str, str]] = Counter()
+        self.posted: Counter[tuple[str, str]] = Counter()
         self.events: Counter[str] = Counter()
         self.elsewhere: Callable[[], Counted] = Counted
         self.gauges: Gauges = lambda: iter(())
@@ -128,6 +129,13 @@ class Counters(Collector):
             "ok, refused, failed or too_large.",
             ["peer", "box", "result"],
             self.carried.copy(),
+        )
+        yield _counter(
+            "gslb_webhooks",
+            "Events posted to a webhook's host, and what became of them: "
+            "ok, refused, failed (and tried again), gave_up or dropped.",
+            ["hook", "result"],
+            self.posted.copy(),
         )
         for event, help_text in EVENTS.items():
             family = CounterMetricFamily(event, help_text)

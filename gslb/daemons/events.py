@@ -32,6 +32,8 @@ _LOUD = {
     "state_failed",
     "report_failed",
     "votes_frozen",
+    "webhook_failed",
+    "webhook_refused",
     "withdrawal_held",
 }
 
@@ -62,6 +64,7 @@ class Events:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._listeners: set[asyncio.Queue[Event]] = set()
+        self._told_too: list[Callable[[Event], None]] = []
 
     def announce(self, kind: str, **fields: object) -> None:
         """Tell everyone; fields that are None are left out."""
@@ -73,6 +76,12 @@ class Events:
             if queue.full():
                 queue.get_nowait()
             queue.put_nowait(event)
+        for hear in self._told_too:
+            hear(event)
+
+    def tell_too(self, hear: Callable[[Event], None]) -> None:
+        """Call *hear*, which never waits, with every event from now on."""
+        self._told_too.append(hear)
 
     @contextmanager
     def listen(self) -> Iterator[asyncio.Queue[Event] | None]:

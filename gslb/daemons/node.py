@@ -38,6 +38,7 @@ from gslb.daemons.protection import Protection
 from gslb.daemons.reload import needs_restart, read_again
 from gslb.daemons.udp import Udp
 from gslb.daemons.voting import Voting
+from gslb.daemons.webhooks import Webhooks
 from gslb.errors import ConfigError, ReportError
 
 log = logging.getLogger("gslb.node")
@@ -81,6 +82,13 @@ class Node:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, node.following.tell)
         config = planner.read(path)
         node.following.begin(config)
+        node.webhooks = Webhooks(
+            config.webhooks,
+            node=config.node,
+            counters=node.counters,
+            events=node.events,
+            clock=node.clock,
+        )
         world = planner.make(config, planner.cache_of(config), progress)
         restored = store.load(config.state_dir)
         node.discovery = Discovery(config, node.clock, events=node.events, counters=node.counters)
@@ -170,6 +178,7 @@ class Node:
     voting: Voting
     carrier: Carrier | None
     fellows: Fellows | None
+    webhooks: Webhooks
     nameserver: Nameserver
     admin: Admin
 
@@ -183,6 +192,13 @@ class Node:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        async with asyncio.TaskGroup() as telling:
+            telling.create_task(self.webhooks.run())
+            await self._serve()
+            self.webhooks.stop()
+
+    async def _serve(self) -> None:
+        """Do all that a node does, and tell when it has stopped."""
         self._announce_start()
         self.ready.set()
         try:
@@ -329,6 +345,7 @@ class Node:
             return
         await self.following.follow(reread.world.config)
         ahead = await aside(partial(self.controller.ahead, reread.world))
+        self.webhooks.adopt(reread.world.config.webhooks)
         self.discovery.adopt(reread.world.config)
         self.controller.adopt(reread, ahead)
         self.protection.adopt(reread.world.config, self.clock())
