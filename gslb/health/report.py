@@ -5,15 +5,14 @@ newest of each vantage is all that counts, so lost, doubled and reordered ones a
 harmless.  Its number is (epoch, sequence); the epoch is the time in ms at which the vantage
 started, so that a restarted vantage is newer than it was.
 
-On the wire: a line ``gslb-report-2 VANTAGE MAC``, then, little-endian,
+On the wire: sealed (`gslb.health.sealed`) under the vantage's key, and in it, little-endian,
 
     u64 epoch, u64 sequence, u64 sent at (us), u8 flags (1: cut off), u32 subjects, u32 octets,
     so many octets of deflated JSON: [[address, host, port, monitor, host's name], ...], then
     for each subject in that order: u8 verdict, u8 reason, u64 since, u64 flips at (us; 0: none)
 
-The MAC is hexadecimal HMAC-SHA256 under that vantage's key, over the line without its MAC
-and all that follows; nothing is parsed before it holds.  The subjects are deflated once and
-parsed once, for as long as they stay; of a line nothing is unpacked until it is asked for.
+The subjects are deflated once and parsed once, for as long as they stay; of a line nothing is
+unpacked until it is asked for.
 So a report is as long, and costs as much to make and to read, whether nothing or all flips.
 
 A report sent further than `SKEW_MAX_S` from now is refused: that ends a recorded one's life,
@@ -22,24 +21,22 @@ also on a node that just started and remembers none.  Times are the vantage's ow
 
 from __future__ import annotations
 
-import hmac
 import json
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from struct import Struct
 from types import MappingProxyType
 
 from gslb.errors import ReportError
+from gslb.health.sealed import NAME_MAX, SEALED_MAX_BYTES, seal, unseal
 from gslb.health.verdict import Record, Verdict
 from gslb.model import PORT_MAX, Subject
 
-REPORT_MAX_BYTES = 8_388_608
+REPORT_MAX_BYTES = SEALED_MAX_BYTES
 SUBJECTS_MAX_BYTES = 8_388_608  # of JSON, once it is inflated
 SKEW_MAX_S = 30.0
 REPORT_GAP_S = 0.25  # between two reports that flips send off; those in between go together
-VANTAGE_MAX = 64
 TEXT_MAX = 255
 NUMBER_MAX = 2**63 - 1
 
@@ -74,7 +71,6 @@ _VERDICT_NUMBERS = {verdict: number for number, verdict in enumerate(VERDICTS)}
 _REASON_NUMBERS = {reason: number for number, reason in enumerate(REASONS)}
 _VERDICT_OCTETS = bytes(range(len(VERDICTS)))
 _REASON_OCTETS = bytes(range(len(REASONS)))
-_NAME_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +165,7 @@ class Composer:
     """Writes one vantage's reports; remembers the deflated subjects while they stay."""
 
     def __init__(self, vantage: str, key: bytes) -> None:
-        if not _is_name(vantage):
-            raise ReportError(
-                f"vantage {vantage[:VANTAGE_MAX]!r} needs 1 to {VANTAGE_MAX} letters, digits,"
-                " '-', '.' or '_'",
-                "unknown_vantage",
-            )
-        self._vantage = vantage.encode()
+        self._vantage = vantage
         self._key = key
         self._subjects: tuple[Subject, ...] = ()
         self._deflated = _deflate(())
@@ -195,10 +185,7 @@ class Composer:
         head = _HEAD.pack(*number, _us(sent_at_s), flags, len(subjects), len(deflated))
         lines = map(_packed, records.values())
         body = b"".join((head, deflated, *lines))
-        raw = b"%b %b %b\n%b" % (_MAGIC, self._vantage, _mac(self._key, self._vantage, body), body)
-        if len(raw) > REPORT_MAX_BYTES:
-            raise _too_long(len(raw))
-        return raw
+        return seal(_MAGIC, self._vantage, self._key, body)
 
 
 def _packed(record: Record) -> bytes:
@@ -232,23 +219,7 @@ def decode(
     *keys* are those of the vantages that may vote, by name; *last* the reports that are held,
     which this one must be newer than, and whose subjects need not be parsed again.
     """
-    if len(raw) > REPORT_MAX_BYTES:
-        raise _too_long(len(raw))
-    head, _, body = raw.partition(b"\n")
-    match head.split(b" "):
-        case [magic, name, mac] if magic == _MAGIC:
-            vantage = name.decode("ascii", "replace")
-        case _:
-            raise ReportError("this is no report: it does not begin with 'gslb-report-2'")
-    if not _is_name(vantage) or vantage not in keys:
-        raise ReportError(
-            f"vantage {vantage[:VANTAGE_MAX]!r} is unknown; list it in `vantages`",
-            "unknown_vantage",
-        )
-    if not hmac.compare_digest(mac, _mac(keys[vantage], name, body)):
-        raise ReportError(
-            f"vantage {vantage!r}: the MAC is wrong; do both sides hold one key?", "mac"
-        )
+    vantage, body = unseal(_MAGIC, raw, keys.get)
     try:
         return _parse(vantage, body, now_s, last.get(vantage))
     except (ValueError, RecursionError) as problem:
@@ -257,7 +228,7 @@ def decode(
 
 def claimed(raw: bytes) -> str:
     """Return which vantage *raw* says that it is from, whether that is true or not."""
-    head = raw[: len(_MAGIC) + 2 + VANTAGE_MAX].split(b" ", 2)
+    head = raw[: len(_MAGIC) + 2 + NAME_MAX].split(b" ", 2)
     return head[1].decode("ascii", "replace") if len(head) == 3 else ""
 
 
@@ -301,21 +272,6 @@ def _check_time(vantage: str, skew_s: float) -> None:
             f" at most {SKEW_MAX_S:g} s are allowed: set both clocks by NTP",
             "clock" if skew_s > 0 else "stale",
         )
-
-
-def _too_long(size_bytes: int) -> ReportError:
-    return ReportError(f"{size_bytes} bytes; a report has at most {REPORT_MAX_BYTES}", "too_long")
-
-
-def _mac(key: bytes, vantage: bytes, body: bytes) -> bytes:
-    assert key, "an empty key authenticates nobody"
-    signed = hmac.new(key, b"%b %b\n" % (_MAGIC, vantage), sha256)
-    signed.update(body)
-    return signed.hexdigest().encode()
-
-
-def _is_name(text: str) -> bool:
-    return 0 < len(text) <= VANTAGE_MAX and _NAME_LETTERS.issuperset(text)
 
 
 def _places(deflated: bytes) -> dict[Subject, int]:
