@@ -217,6 +217,11 @@ def _write_config(
         "regions": {"first": {}, "second": {}},
         "monitors": {"measured": monitor},
     }
+    return written(folder, main, [_victim(number) for number in range(victims)])
+
+
+def written(folder: Path, main: dict[str, object], victims: Sequence[str]) -> Path:
+    """Write *main*, and a zone with a service for each victim, who has a survivor to follow it."""
     zone = {
         "zone": "example.com",
         "file": "example.com.zone",
@@ -224,9 +229,9 @@ def _write_config(
             f"s{number}": {
                 "monitor": "measured",
                 "route": {"order": ["first", "second"]},
-                "pools": {"first": [_victim(number)], "second": [SURVIVOR]},
+                "pools": {"first": [victim], "second": [SURVIVOR]},
             }
-            for number in range(victims)
+            for number, victim in enumerate(victims)
         },
     }
     (folder / "example.com.zone").write_text(

@@ -14,7 +14,6 @@ safety catch are there for, so both are off.
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import shutil
 import socket
@@ -29,7 +28,7 @@ from tempfile import TemporaryDirectory
 import dns.message
 
 from bench import store
-from bench.detect import DEATHS, SURVIVOR, TIMINGS, Member
+from bench.detect import DEATHS, SURVIVOR, TIMINGS, Member, written
 from bench.flips import quantile
 from bench.process import GSLB, NotMeasured, free_port, running, tail, wait_for_answer
 from bench.table import shown
@@ -209,27 +208,7 @@ def _write_files(folder: Path, member_port: int, **more: object) -> Path:
         "max_withdrawal": None,
         **more,
     }
-    zone = {
-        "zone": "example.com",
-        "file": "example.com.zone",
-        "services": {
-            f"s{number}": {
-                "monitor": "measured",
-                "route": {"order": ["first", "second"]},
-                "pools": {"first": [_victim(number)], "second": [SURVIVOR]},
-            }
-            for number in range(VICTIMS)
-        },
-    }
-    (folder / "example.com.zone").write_text(
-        "$TTL 30\n@ SOA ns1 hostmaster 1 3600 900 86400 30\n@ NS ns1\n"
-        "ns1 A 192.0.2.53\nfixed A 192.0.2.80\n"
-    )
-    # JSON is YAML.
-    (folder / "example.com.yaml").write_text(json.dumps(zone))
-    config = folder / "gslb.yaml"
-    config.write_text(json.dumps(main))
-    return config
+    return written(folder, main, [_victim(number) for number in range(VICTIMS)])
 
 
 def _victim(number: int) -> str:
