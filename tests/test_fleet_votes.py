@@ -11,7 +11,7 @@ import pytest
 
 from tests.fleet import EU, EVERYONE, EXPIRY_S, NOTICED_S, QUIET_S, US, Fleet
 
-FLEETS = int(os.environ.get("GSLB_FLEETS", "60"))
+FLEETS = int(os.environ.get("GSLB_FLEETS", "40"))
 A, B, C = US
 
 
