@@ -81,6 +81,8 @@ def test_one_sent_too_far_from_now_is_refused(off_s, kind):
         {"number": [-1, 2]},
         {"number": [1.5, 2]},
         {"sent_at_s": "now"},
+        {"sent_at_s": 10**400},
+        {"words": [["192.0.2.1", "", 1, "ns1", ["drain", 10**400, "", "", 0, 0]]]},
         {"config_hash": 7},
         {"generation": True},
         {"settled": 1},

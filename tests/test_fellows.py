@@ -224,8 +224,12 @@ def test_leases_are_handed_over_and_what_is_none_is_refused():
         raise ValueError("no lease")
 
     two.fellows.on_leases = refuse
+    one.controller.force(ONE, DRAIN)
     with pytest.raises(ReportError, match="no lease"):
         one.tells(two)
+    # They cost the leases alone: the words hold, and are published.
+    assert two.word(ONE) is Word.DRAIN
+    assert two.controller.dirty
     assert got == [["a lease"]]
     assert two.fellows.heard[0].vantages == ("eu",)
 
@@ -318,6 +322,19 @@ def test_a_region_is_emptied_in_steps_by_the_clock():
     # us has 100 of the weight and eu 70: half of the clients get that, the others us alone.
     assert sum(share for region, share in shares if region == "eu") / total == 70 / 170 / 2
     assert begun < halfway.generation < one.controller.snapshot.generation
+
+
+def test_what_a_word_costs_is_judged_as_if_every_gradual_drain_were_whole():
+    one = Node()
+    us = {str(m.address) for s in one.controller.config.services() for p in s.pools
+          for m in p.members if (s.text, p.region) == ("www.example.com", "us")}  # fmt: skip
+    before = one.controller.costs(EU, DRAIN)
+    for address in us:
+        one.controller.force(address, replace(DRAIN, from_s=one.now_s, over_s=100.0))
+    one.now_s += 1
+
+    assert not before
+    assert any("all its members" in cost for cost in one.controller.costs(EU, DRAIN))
 
 
 def test_words_are_limited_and_one_that_holds_can_be_said_again():

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gslb.health.lease import (
+    AHEAD_MAX_S,
     LEASES_MAX,
     SKEW_MAX_S,
     SPAN_MAX_S,
@@ -81,6 +82,18 @@ def test_a_lease_is_forgotten_when_any_older_one_has_ended_too():
 
     assert pruned({KEY: LEASE}, over_s - 1) == {KEY: LEASE}
     assert pruned({KEY: LEASE}, over_s) == {}
+
+
+@pytest.mark.parametrize(
+    "lease",
+    [
+        replace(LEASE, stamp=(5000 + int(AHEAD_MAX_S * 1000) + 1, "ns1")),
+        replace(LEASE, ends_s=5.0 + SPAN_MAX_S + AHEAD_MAX_S + 1),
+    ],
+)
+def test_a_lease_from_the_future_is_not_kept_for_it_would_win_for_ever(lease):
+    assert pruned({KEY: LEASE}, 5.0) == {KEY: LEASE}
+    assert pruned({KEY: lease}, 5.0) == {}
 
 
 GOOD = encode({KEY: LEASE})[0]

@@ -186,7 +186,7 @@ async def test_a_region_is_drained_gradually_and_released(desk):
     word = word_of(desk, "region:eu")
     gone = await gslb(desk, "release", "--region", "eu")
 
-    assert said.stdout == "region eu: drain\n"
+    assert said.stdout.startswith("region eu: drain, whole at ")
     assert (word.from_s, word.over_s) == (NOON_S, 300.0)
     assert gone.stdout == "region eu: released\n"
     assert not desk.controller.forced
@@ -260,6 +260,25 @@ async def test_nodes_that_agree_are_said_to(desk):
 
     assert said.exit_code == 0
     assert said.stdout.endswith("they agree: configuration, verdicts, operators' words\n")
+
+
+async def test_a_node_out_of_reach_is_named_and_the_others_are_compared_all_the_same(desk):
+    gone = "http://127.0.0.1:9"
+    said = await gslb(desk, "status", "--admin", desk.url, "--admin", gone)
+    shown = await gslb(desk, "status", "--json", "--admin", gone)
+
+    assert (said.exit_code, shown.exit_code) == (1, 1)
+    assert "those that answer agree" in said.stdout
+    assert f"cannot reach {gone}" in said.stderr
+    whole = json.loads(shown.stdout)
+    assert [each["admin"] for each in whole["nodes"]] == [desk.url]
+    assert list(whole["lost"]) == [gone]
+
+
+async def test_a_gradual_drain_says_when_it_is_whole(desk):
+    said = await gslb(desk, "drain", "--region", "eu", "--over", "5m", "--for", "1h")
+
+    assert re.search(r"region eu: drain, whole at \S+, until \S+", said.stdout)
 
 
 async def test_what_differs_between_nodes_is_named(desk):

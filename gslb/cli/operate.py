@@ -73,12 +73,11 @@ def status(
 
     exit status: 0 it answered, or they agree, 1 one is out of reach or they differ, 2 wrong usage
     """
-    with complaints():
-        asked = [_ask(each, token) for each in admin]
-    if len(asked) > 1:
-        _compare(admin, asked, as_json=as_json)
+    if len(admin) > 1:
+        _compare(admin, token, as_json=as_json)
         return
-    [(node, listed)] = asked
+    with complaints():
+        node, listed = _ask(admin[0], token)
     if as_json:
         show_json({**node, **{key: listed[key] for key in _LISTS}})
         return
@@ -93,21 +92,34 @@ def _ask(admin: str, token: str | None) -> tuple[Json, Json]:
     return node, checked(call(admin, "GET", "/v1/members", token=token), *_LISTS)
 
 
-def _compare(admins: list[str], asked: list[tuple[Json, Json]], *, as_json: bool) -> None:
-    found = list(differences(dict(zip(admins, asked, strict=True))))
+def _compare(admins: list[str], token: str | None, *, as_json: bool) -> None:
+    """Compare the nodes that answer; those that do not are named, and are a difference too."""
+    asked: dict[str, tuple[Json, Json]] = {}
+    lost: dict[str, str] = {}
+    for admin in admins:
+        try:
+            asked[admin] = _ask(admin, token)
+        except ApiError as error:
+            lost[admin] = error.problem
+            err(f"gslb: {error}")
+    found = list(differences(asked))
     if as_json:
         keys = ("node", "config_hash", "generation")
         nodes = [
             {"admin": admin, **{key: node[key] for key in keys}}
-            for admin, (node, _) in zip(admins, asked, strict=True)
+            for admin, (node, _) in asked.items()
         ]
-        show_json({"nodes": nodes, "differs": [each.shape() for each in found]})
+        show_json({"nodes": nodes, "lost": lost, "differs": [each.shape() for each in found]})
     else:
-        for node, _ in asked:
+        for node, _ in asked.values():
             print(summary_of(node))
-        agreed = "they agree: configuration, verdicts, operators' words"
-        print(*(map(str, found) if found else (agreed,)), sep="\n")
-    if found:
+        who = "they agree" if not lost else "those that answer agree"
+        if asked and not found:
+            print(f"{who}: configuration, verdicts, operators' words")
+        print(*map(str, found), sep="\n", end="\n" if found else "")
+        for node, _ in asked.values():
+            err(*(f"gslb: {node['node']}: {line}" for line in troubles_of(node)))
+    if found or lost:
         raise typer.Exit(1)
 
 
@@ -205,6 +217,8 @@ def _votes_text(votes: Iterable[Json]) -> str:
 def word_text(forced: Json) -> str:
     """Return an operator's word, until when it holds, and why."""
     until = "" if forced["until"] is None else f" until {forced['until']}"
+    if whole_at := forced.get("whole_at"):
+        until = f", whole at {whole_at},{until}" if until else f", whole at {whole_at}"
     reason = f" ({forced['reason']})" if forced["reason"] else ""
     return f"{forced['word']}{until}{reason}"
 

@@ -308,12 +308,14 @@ class Controller:
         self.tick()
 
     def costs(self, address: str, forced: Forced, service: str = "") -> tuple[str, ...]:
-        """Return what a word would cost that is not said yet, once it is whole.
+        """Return what a word would cost that is not said yet, once it and all others are whole.
 
         Raises UnknownMemberError.
         """
-        whole = replace(forced, over_s=0.0)
-        supposed = self.operators.supposing(address, whole, service)
+        supposed = {
+            key: replace(word, over_s=0.0) if word.over_s else word
+            for key, word in self.operators.supposing(address, forced, service).items()
+        }
 
         def believed(service: Service, member: Member) -> Belief:
             return self._belief(

@@ -100,21 +100,21 @@ class Fellows:
         """Take in another node's bulletin; raises ReportError.
 
         One of this node's own name is from before a restart: its words count, no more.
+        Leases that are not right cost the leases alone.
         """
         now_s = self._clock()
         said = bulletin.decode(octets, self._key, now_s=now_s)
         if said.node != self._node:
             self._keep(said, now_s)
-        is_news = self._controller.operators.hear(said.registers)
+        if self._controller.operators.hear(said.registers):
+            self._controller.dirty = True
+            self._controller.on_change()
+            self.tell()
         if said.leases is not None:
             try:
                 self.on_leases(said.leases)
             except ValueError as error:
                 raise ReportError(f"{said.node!r}: {error}") from None
-        if is_news:
-            self._controller.dirty = True
-            self._controller.on_change()
-            self.tell()
 
     def _keep(self, said: Bulletin, now_s: float) -> None:
         if not bulletin.newer(self._heard.get(said.node), said):

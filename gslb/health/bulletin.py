@@ -70,7 +70,7 @@ def decode(raw: bytes, key: bytes, *, now_s: float) -> Bulletin:
     node, body = unseal(MAGIC, raw, lambda _: key)
     try:
         bulletin = _parse(node, json.loads(_inflated(body)), now_s)
-    except (ValueError, RecursionError, zlib.error) as problem:
+    except (ValueError, OverflowError, RecursionError, zlib.error) as problem:
         raise ReportError(f"{node!r}: {problem}") from None
     ahead_s = bulletin.sent_at_s - now_s
     if abs(ahead_s) > SKEW_MAX_S:

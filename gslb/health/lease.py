@@ -21,6 +21,7 @@ from gslb.model import PORT_MAX, WEIGHT_MAX, Address
 
 SPAN_MIN_S, SPAN_MAX_S = 1.0, 86_400.0
 SKEW_MAX_S = 10.0
+AHEAD_MAX_S = 60.0  # as of operators' words
 LEASES_MAX = 100_000
 TIME_MAX_S = 253_402_300_799.0  # the end of the year 9999
 TEXT_CHARS_MAX = 255
@@ -70,9 +71,18 @@ def _rank(lease: Lease) -> tuple[object, ...]:
 
 
 def pruned(leases: Leases, now_s: float) -> dict[LeaseKey, Lease]:
-    """Return *leases* without those that any older one of the same member has outlived too."""
+    """Return *leases* without those that any older one of the same member has outlived too.
+
+    Those from the future go as well: such a stamp would win over all that is said until then.
+    """
     kept_s = SPAN_MAX_S + 2 * SKEW_MAX_S
-    return {key: lease for key, lease in leases.items() if now_s < _said_s(lease) + kept_s}
+    return {
+        key: lease
+        for key, lease in leases.items()
+        if now_s < _said_s(lease) + kept_s
+        and lease.stamp[0] / 1000 <= now_s + AHEAD_MAX_S
+        and lease.ends_s <= now_s + SPAN_MAX_S + AHEAD_MAX_S
+    }
 
 
 def _said_s(lease: Lease) -> float:
