@@ -362,12 +362,12 @@ def test_leases_reach_another_node_whose_clock_is_not_ours(tmp_path):
     one.it.leases.register(KEY, ONE, 5.0)
 
     other.it.leases.hear(json.loads(json.dumps(one.it.leases.encoded())))
-    assert not other.it.set_leases(one.it.leases.table)
+    assert not other.it.leases.merge(one.it.leases.table)
     assert other.members == ["127.3.0.1"]
     other.now_s += 5
     assert other.members == []
     one.it.leases.leave(KEY)
-    assert other.it.set_leases(one.it.leases.table)
+    assert other.it.leases.merge(one.it.leases.table)
     assert one.it.leases.table == other.it.leases.table
 
 

@@ -189,22 +189,19 @@ def quorum(value: object) -> tuple[str, int]:
 
 def answers(value: object) -> int:
     """Return the number of members in one answer, 0 for all."""
-    if value == "all":
-        return 0
-    try:
-        return whole(1, 64)(value)
-    except ScalarError as wrong:
-        raise ScalarError(wrong.problem, "write a number from 1 to 64, or all") from None
+    return 0 if value == "all" else _number_or_all(value, 64)
 
 
 def probes_per_member(value: object) -> int | None:
     """Return by how many vantages a member is probed, None for all of them."""
-    if value == "all":
-        return None
+    return None if value == "all" else _number_or_all(value, 1000)
+
+
+def _number_or_all(value: object, most: int) -> int:
     try:
-        return whole(1, 1000)(value)
+        return whole(1, most)(value)
     except ScalarError as wrong:
-        raise ScalarError(wrong.problem, "write a number from 1 to 1000, or all") from None
+        raise ScalarError(wrong.problem, f"write a number from 1 to {most}, or all") from None
 
 
 def event_kind(value: object) -> str:

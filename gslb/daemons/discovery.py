@@ -1,7 +1,7 @@
 """Discovery: members that come and go while the configuration stays, from all sources together.
 
 A node and a vantage each run one.  It looks at files and names itself; leases are made on a node
-(`leases`), and come from other nodes (`set_leases`).  `found` is all that is known, replaced
+(`leases`), and come from other nodes (`leases.hear`).  `found` is all that is known, replaced
 whole; `on_change` is called when it says something else, at most once in `COALESCE_S`, however
 many members come at once.
 
@@ -26,7 +26,6 @@ from gslb.daemons.leases import LeaseBook
 from gslb.daemons.memberfiles import MemberFiles
 from gslb.daemons.remembered import Remembered, load, save
 from gslb.daemons.resolving import Ask, Asking, MemberName
-from gslb.health.lease import Leases
 from gslb.model import Discover, Member, Service, Source
 from gslb.routing.found import NOTHING, Found, FoundMember, with_found
 
@@ -106,10 +105,6 @@ class Discovery:
         return tuple(
             with_found(each, self.found) if each.discovers else each for each in self._services
         )
-
-    def set_leases(self, table: Leases) -> bool:
-        """Take in leases that came from elsewhere; return whether any of them was newer."""
-        return self.leases.merge(table)
 
     def lease_ends_s(self, service: str, region: str, member: Member) -> float | None:
         """Return when the lease of a member ends; None for one without."""

@@ -165,11 +165,12 @@ class Operators:
         return None
 
     def _region_of(self, service: Service, address: str, holding: Holding) -> str | None:
-        """Return where in *service* an address stands, if words on regions hold at all.
+        """Return where in *service* an address stands, if a word on one of its regions holds.
 
-        It is found once for each service.
+        It is found once for each service; its regions are few, and words may be many.
         """
-        if not any(region_of(key[0]) is not None for key in holding):
+        keys = (region_key(pool.region) for pool in service.pools)
+        if not any((key, text) in holding for key in keys for text in (service.text, "")):
             return None
         known, regions = self._placed.get(service.name, (None, {}))
         if known is not service:

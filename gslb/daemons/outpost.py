@@ -70,9 +70,9 @@ class Outpost:
     async def start(cls, path: Path, name: str, clock: Callable[[], float]) -> Outpost:
         """Read *path* for the vantage *name*; raises ConfigError."""
         outpost = cls(path, name, planner.read(path, vantage=name), clock)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, outpost.following.tell)
         await outpost.discovery.first()
         outpost._adopt_members()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, outpost.following.tell)
         return outpost
 
     async def listen(self, endpoint: Endpoint) -> None:

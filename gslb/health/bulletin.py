@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from gslb.errors import ReportError
 from gslb.health import words
-from gslb.health.sealed import seal, unseal
+from gslb.health.sealed import inflated, seal, unseal
 from gslb.health.words import ForcedKey, Register, Registers
 
 MAGIC = b"gslb-words-1"
@@ -69,8 +69,8 @@ def decode(raw: bytes, key: bytes, *, now_s: float) -> Bulletin:
     """Return the bulletin in *raw*, heard now; ReportError unless all of it is right."""
     node, body = unseal(MAGIC, raw, lambda _: key)
     try:
-        bulletin = _parse(node, json.loads(_inflated(body)), now_s)
-    except (ValueError, OverflowError, RecursionError, zlib.error) as problem:
+        bulletin = _parse(node, json.loads(inflated(body, INFLATED_MAX_BYTES)), now_s)
+    except (ValueError, OverflowError, RecursionError) as problem:
         raise ReportError(f"{node!r}: {problem}") from None
     ahead_s = bulletin.sent_at_s - now_s
     if abs(ahead_s) > SKEW_MAX_S:
@@ -91,14 +91,6 @@ def newer(held: Bulletin | None, bulletin: Bulletin) -> bool:
     if held is None or bulletin.number > held.number:
         return True
     return bulletin.sent_at_s - held.sent_at_s > 2 * SKEW_MAX_S
-
-
-def _inflated(body: bytes) -> bytes:
-    inflating = zlib.decompressobj()
-    octets = inflating.decompress(body, INFLATED_MAX_BYTES)
-    if not inflating.eof or inflating.unused_data:
-        raise ValueError("it is cut off, or too long, or more follows")
-    return octets
 
 
 def _parse(node: str, document: object, now_s: float) -> Bulletin:

@@ -29,7 +29,7 @@ from struct import Struct
 from types import MappingProxyType
 
 from gslb.errors import ReportError
-from gslb.health.sealed import NAME_MAX, SEALED_MAX_BYTES, seal, unseal
+from gslb.health.sealed import NAME_MAX, SEALED_MAX_BYTES, inflated, seal, unseal
 from gslb.health.verdict import Record, Verdict
 from gslb.model import PORT_MAX, Subject
 
@@ -275,14 +275,7 @@ def _check_time(vantage: str, skew_s: float) -> None:
 
 
 def _places(deflated: bytes) -> dict[Subject, int]:
-    inflating = zlib.decompressobj()
-    try:
-        octets = inflating.decompress(deflated, SUBJECTS_MAX_BYTES)
-    except zlib.error as problem:
-        raise ValueError(f"the subjects cannot be inflated: {problem}") from None
-    if not inflating.eof or inflating.unused_data:
-        raise ValueError(f"the subjects are cut short, or over {SUBJECTS_MAX_BYTES} bytes")
-    match json.loads(octets):
+    match json.loads(inflated(deflated, SUBJECTS_MAX_BYTES)):
         case [*rows]:
             return {_subject(row): place for place, row in enumerate(rows)}
         case _:

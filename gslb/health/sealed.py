@@ -2,12 +2,13 @@
 
 On the wire: a line ``MAGIC NAME MAC``, and a body of any octets.  The MAC is hexadecimal
 HMAC-SHA256 under the sender's key, over the line without its MAC and the body.  Nothing of the
-body may be parsed before it holds.
+body may be parsed before it holds; what is deflated in it is inflated within a bound.
 """
 
 from __future__ import annotations
 
 import hmac
+import zlib
 from collections.abc import Callable
 from hashlib import sha256
 
@@ -48,6 +49,18 @@ def unseal(magic: bytes, raw: bytes, key_of: Callable[[str], bytes | None]) -> t
     if not hmac.compare_digest(mac, _mac(magic, name, key, body)):
         raise ReportError(f"{sender!r}: the MAC is wrong; do both sides hold one key?", "mac")
     return sender, body
+
+
+def inflated(octets: bytes, bytes_max: int) -> bytes:
+    """Return deflated *octets* as they were, *bytes_max* at most; ValueError for all else."""
+    inflating = zlib.decompressobj()
+    try:
+        whole = inflating.decompress(octets, bytes_max)
+    except zlib.error as problem:
+        raise ValueError(f"it cannot be inflated: {problem}") from None
+    if not inflating.eof or inflating.unused_data:
+        raise ValueError(f"it is cut short, or over {bytes_max} bytes, or more follows")
+    return whole
 
 
 def _mac(magic: bytes, name: bytes, key: bytes, body: bytes) -> bytes:
