@@ -10,6 +10,7 @@ from aiohttp import web
 from gslb.daemons.carrierhttp import HttpCarrier
 from gslb.daemons.counters import Counters
 from gslb.daemons.events import Events
+from tests.carrying import Carrying
 from tests.servers import Authority, Member, free_port
 
 PATIENCE_S = 20.0
@@ -46,7 +47,7 @@ class Peer:
         return f"http://127.0.0.1:{self.port}"
 
 
-class Sender:
+class Sender(Carrying):
     """A carrier with what it needs, and what it heard."""
 
     def __init__(self, peers: dict[str, str], interval_s: float = 5.0, ca_file=None) -> None:
@@ -64,25 +65,12 @@ class Sender:
         )
         self.said: list[asyncio.Queue] = []
 
-    async def told(self, kind: str):
-        """Return the next event of that kind."""
-        while (event := await self.queue.get()).kind != kind:
-            pass
-        return event
-
 
 @asynccontextmanager
 async def sender(peers: dict[str, str], **options):
     made = Sender(peers, **options)
-    with made.events.listen() as made.queue:
-        task = asyncio.create_task(made.carrier.run())
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                yield made
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
-            assert task.cancelled(), task.exception()
+    async with made.running(PATIENCE_S):
+        yield made
 
 
 async def test_every_peer_gets_every_table():

@@ -19,6 +19,7 @@ from gslb.config.settings import Nats
 from gslb.daemons.carriernats import NatsCarrier, key_of
 from gslb.daemons.counters import Counters
 from gslb.daemons.events import Events
+from tests.carrying import Carrying
 from tests.peers import program
 from tests.servers import Authority, free_port
 
@@ -68,7 +69,7 @@ class Server:
             await self.kill()
 
 
-class End:
+class End(Carrying):
     """A carrier on NATS, and what it heard."""
 
     def __init__(
@@ -97,24 +98,12 @@ class End:
             chance=lambda: 0.0,
         )
 
-    async def told(self, kind: str):
-        while (event := await self.queue.get()).kind != kind:
-            pass
-        return event
-
 
 @asynccontextmanager
 async def end(url: str, **options):
     made = End(url, **options)
-    with made.events.listen() as made.queue:
-        task = asyncio.create_task(made.carrier.run())
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                yield made
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
-            assert task.cancelled(), task.exception()
+    async with made.running(PATIENCE_S):
+        yield made
 
 
 async def hears(one: End, other: End, octets: bytes) -> None:

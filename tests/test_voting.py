@@ -9,7 +9,8 @@ import pytest
 
 from gslb.config.settings import Endpoint
 from tests.running import gslb, members, pool, running, service, written
-from tests.voters import DOWN, UNKNOWN, UP, Voter, free_port, node_of, post, voting
+from tests.servers import free_port
+from tests.voters import DOWN, UNKNOWN, UP, Voter, node_of, post, voting
 
 A, B, C = "127.1.0.1", "127.1.0.2", "127.1.0.3"
 WWW = {"www": service(pools={"us-east": [A, B, C]})}

@@ -8,7 +8,6 @@ posts one report as `gslb probe` would, signed with that voter's key.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -30,13 +29,6 @@ Keys = Mapping[str, object]
 def key_of(name: str) -> str:
     """Return the key of a voter in these tests."""
     return f"the-key-of-the-vantage-{name}"
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port that nobody listens at now."""
-    with socket.socket() as sock:
-        sock.bind((host, 0))
-        return int(sock.getsockname()[1])
 
 
 def voting(
