@@ -181,7 +181,7 @@ class Rewrite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Affinity:
-    """What makes a client keep its member: a ``cookie`` signed with `key`, a ``header``, ``client``.
+    """What makes a client keep its member: a ``cookie`` signed by `key`, a ``header``, ``client``.
 
     A drained member keeps its clients for `drain_s` after the drain began.
     """
