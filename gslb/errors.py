@@ -4,7 +4,8 @@ GslbError                   the one to catch at a process's edge
 ├── ConfigError             an operator's files are wrong; carries every complaint of the run
 ├── WireError               a peer's bytes are wrong; carries the rcode to answer with
 ├── ReportError             a vantage's report is wrong, forged or stale; dropped whole
-└── MessageError            an HTTP message is wrong; carries the status to answer with
+├── MessageError            an HTTP message is wrong; carries the status to answer with
+└── PrefaceError            what opens a connection is wrong; the connection is closed
 
 Anything else that escapes is a bug in gslb: let it crash, with its traceback.
 """
@@ -93,3 +94,10 @@ class MessageError(GslbError):
     def __init__(self, problem: str, status: int = 400) -> None:
         super().__init__(problem)
         self.status = status
+
+
+class PrefaceError(GslbError):
+    """What opens a connection is not what must stand there: a PROXY header, or a ClientHello.
+
+    Who sent it cannot be told, or where it should go: the connection is closed without an answer.
+    """
