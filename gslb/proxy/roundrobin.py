@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from heapq import heappop, heappush
-from itertools import count, cycle, islice
+from itertools import cycle, islice
 from math import gcd
 
 from gslb.proxy.target import Target
@@ -55,7 +55,8 @@ def turns(weights: Sequence[int]) -> Iterator[int]:
     # A turn is its release or deadline in picks, whose it is, and how many it has had before.
     waiting = [(0, at, 0) for at in range(len(weights))]
     ready: list[tuple[int, int, int, int]] = []
-    for now in count():
+    now = 0
+    while True:
         while waiting and waiting[0][0] <= now:
             release, at, had = heappop(waiting)
             deadline = -(-(had + 1) * total // weights[at])
@@ -64,6 +65,7 @@ def turns(weights: Sequence[int]) -> Iterator[int]:
         _, _, at, had = heappop(ready)
         yield at
         heappush(waiting, ((had + 1) * total // weights[at], at, had + 1))
+        now += 1
 
 
 def _turns_of(targets: Sequence[Target], seed: int) -> Iterator[Target]:
