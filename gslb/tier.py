@@ -195,11 +195,15 @@ class Affinity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """How long a member may take: to accept, until its response begins, between octets, in all."""
+    """How long a member may take: to accept, until its response begins, between octets, in all.
+
+    In a tunnel, such as a WebSocket, `tunnel_s` may pass between octets.
+    """
 
     connect_s: float = 1.0
     response_s: float = 30.0
     idle_s: float = 60.0
+    tunnel_s: float = 3600.0
     total_s: float | None = None
 
 

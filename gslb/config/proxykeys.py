@@ -185,7 +185,9 @@ class UpstreamSpec(Keys):
         "0s", "Time over which a member that came up gets its share."
     )
     proxy_protocol: Annotated[
-        int, PlainValidator(_proxy_version), WithJsonSchema({"enum": ["v1", "v2", None]})
+        int,
+        PlainValidator(_proxy_version),
+        WithJsonSchema({"anyOf": [{"enum": ["v1", "v2"]}, {"type": "null"}]}),
     ] = field(None, "Version of the PROXY header that is sent: v1 or v2; null: none.")
     eject: EjectSpec | None = field(
         {}, "When a member is left out because of what real requests met; null: never."
