@@ -179,6 +179,9 @@ class Rewrite:
     response_remove: frozenset[str] = frozenset()
 
 
+UNCHANGED = Rewrite()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Affinity:
     """What makes a client keep its member: a ``cookie`` signed by `key`, a ``header``, ``client``.
@@ -244,7 +247,7 @@ class Route:
     action: Action
     balance: Balance = Balance()
     affinity: Affinity | None = None
-    rewrite: Rewrite = Rewrite()
+    rewrite: Rewrite = UNCHANGED
     timeouts: Timeouts = Timeouts()
     retry: Retry = Retry()
     rates: tuple[Rate, ...] = ()

@@ -15,7 +15,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-from gslb.proxy.head import CHUNKED, Fields, RequestHead, ResponseHead
+from gslb.proxy.forwarding import Passage
+from gslb.proxy.head import Fields, RequestHead, ResponseHead
 from gslb.proxy.request import Request
 from gslb.proxy.sides import NO_BODY, Back, Client, Desk
 from gslb.proxy.target import Target
@@ -47,8 +48,8 @@ class Exchange:
     `status` is what the client was answered, 0 before.  `why` says in a word what went wrong, if
     anything did.  `member` is the last that was tried, `tried` are all of them, and `tries` counts
     those that were sent the request.  `sent_out` counts the octets of the response's body.  Times
-    are those of the desk's clock; 0.0 where it did not come to that.  `peer`, `hops`, `request_id`
-    and `cookie` are the desk's notes.
+    are those of the desk's clock; 0.0 where it did not come to that.  `cookies` are set by the
+    response, by name; `table` and `service` are the desk's own.
     """
 
     __slots__ = (
@@ -61,13 +62,12 @@ class Exchange:
         "began_s",
         "client",
         "connected_s",
-        "cookie",
+        "cookies",
         "desk",
         "first_byte_s",
         "head",
-        "hops",
         "member",
-        "peer",
+        "passage",
         "phase",
         "request",
         "request_id",
@@ -75,6 +75,7 @@ class Exchange:
         "sent_out",
         "service",
         "status",
+        "table",
         "target",
         "tried",
         "tries",
@@ -82,15 +83,18 @@ class Exchange:
         "why",
     )
 
-    def __init__(self, desk: Desk, client: Client, head: RequestHead, request: Request) -> None:
+    def __init__(
+        self, desk: Desk, client: Client, head: RequestHead, request: Request, passage: Passage
+    ) -> None:
         self.desk = desk
         self.client = client
         self.head = head
         self.request = request
+        self.passage = passage
         self.began_s = desk.now_s()
         self.connected_s = self.first_byte_s = 0.0
-        self.peer: object = None
         self.route: Route | None = None
+        self.table: object = None
         self.service: object = None
         self.target: Target | None = None
         self.member: Target | None = None
@@ -99,9 +103,7 @@ class Exchange:
         self.status = 0
         self.why = ""
         self.sent_out = 0
-        self.hops: tuple[str, ...] = ()
-        self.request_id = ""
-        self.cookie: bytes | None = None  # of affinity, to be set
+        self.cookies: dict[str, bytes] = {}
         self.phase = Phase.COLLECTING
         self.upload: Upload | None = None
         self._back: Back | None = None
@@ -124,7 +126,7 @@ class Exchange:
             self.fail(429, "rate limit", retry_after_s=wait_s)
             return
         action = route.action
-        if type(action) is not Forward:
+        if not isinstance(action, Forward):
             self._answer_here(action)
             return
         if route.body_max is not None and length > route.body_max:
@@ -245,7 +247,8 @@ class Exchange:
     def on_connected(self, back: Back) -> None:
         """Hear that there is a connection: send what is here of the request."""
         desk, head, route, target = self.desk, self.head, self.route, self.target
-        assert route is not None and target is not None, "a connection is asked for a member"
+        assert route is not None, "a connection is asked for a member"
+        assert target is not None, "a connection is asked for a member"
         now_s = self.connected_s = desk.now_s()
         self._back = back
         self._is_sent = True
@@ -310,7 +313,8 @@ class Exchange:
     def on_response(self, head: ResponseHead) -> None:
         """Hear the head of the response."""
         status, desk, route, target = head.status, self.desk, self.route, self.target
-        assert route is not None and target is not None, "a response comes from a member"
+        assert route is not None, "a response comes from a member"
+        assert target is not None, "a response comes from a member"
         if status < 200 and status != 101:
             if status != 100:  # that the client was told by us
                 self.client.interim(status, head.reason, head.passing)
@@ -462,6 +466,3 @@ class Exchange:
         if self._is_held:
             self._is_held = False
             self.client.hold(held=False)
-
-
-__all__ = ["CHUNKED", "Exchange", "Phase"]
