@@ -92,7 +92,16 @@ class RequestHead:
 class ResponseHead:
     """The head of a response; `length` may be `UNTIL_CLOSE` too.  `passing` are fields that go on."""
 
-    __slots__ = ("fields", "keep_alive", "length", "minor", "passing", "reason", "status", "upgrade")
+    __slots__ = (
+        "fields",
+        "keep_alive",
+        "length",
+        "minor",
+        "passing",
+        "reason",
+        "status",
+        "upgrade",
+    )
 
     def __init__(self) -> None:
         self.status = 0

@@ -63,18 +63,23 @@ class Request:
     @property
     def path(self) -> bytes:
         """The path that rules are compared with: decoded, without dot and empty segments."""
-        if (path := self._path) is None:
-            path = self._split()
+        path = self._path
+        if path is None:
+            target = self.target
+            if target[:1] != b"/":
+                target = origin_form(target)
+            path, _, self._query = target.partition(b"?")
+            if b"%" in path or b"//" in path or b"/." in path:
+                path = normal_path(path)
+            self._path = path
         return path
 
     @property
     def query(self) -> bytes:
         """The query as it came, without the question mark."""
-        if (query := self._query) is None:
-            self._split()
-            query = self._query
-            assert query is not None
-        return query
+        if self._query is None:
+            self._query = origin_form(self.target).partition(b"?")[2]
+        return self._query
 
     def header(self, name: bytes) -> bytes | None:
         """Return the value of the first field of this lower-case name."""
@@ -103,11 +108,6 @@ class Request:
             found = self._parameters = _parameters(self.query)
         return [value for each, value in found if each == name]
 
-    def _split(self) -> bytes:
-        raw, _, self._query = origin_form(self.target).partition(b"?")
-        path = self._path = normal_path(raw)
-        return path
-
 
 def origin_form(target: bytes) -> bytes:
     """Return a target's path and query as they came; ``*`` and authorities are returned whole.
@@ -131,8 +131,6 @@ def normal_path(raw: bytes) -> bytes:
     """Return a path percent-decoded once, without dot segments and empty ones (RFC 3986 5.2.4)."""
     if b"%" in raw:
         raw = unquote_to_bytes(raw)
-    if b"//" not in raw and b"/." not in raw:
-        return raw
     kept: list[bytes] = []
     segments = raw.split(b"/")
     for segment in segments:

@@ -12,7 +12,14 @@ from typing import Final, Protocol
 
 from gslb.errors import MessageError
 from gslb.proxy.chunks import ChunkReader
-from gslb.proxy.head import CHUNKED, Fields, RequestHead, RequestReader, ResponseHead, ResponseReader
+from gslb.proxy.head import (
+    CHUNKED,
+    Fields,
+    RequestHead,
+    RequestReader,
+    ResponseHead,
+    ResponseReader,
+)
 
 RESPONSE_HEAD_MAX: Final = 262_144
 INTERIM_MAX: Final = 16  # responses before the final one
