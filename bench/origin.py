@@ -1,7 +1,7 @@
 """The members behind the proxies that are compared.
 
-The quick ones are one nginx with one worker at three addresses: `/1k` and `/1m` are files, `/sink`
-takes a body and answers 204.  The slow ones are `bench.slowmembers`: they take one request at a
+The quick ones are one nginx with one worker at three addresses: `/1k` comes from memory, `/1m` from
+a file, `/sink` takes a body and answers 204.  The slow ones are `bench.slowmembers`: they take one request at a
 time or two, and one request of a hundred takes them long.
 """
 
@@ -53,7 +53,7 @@ def answers(address: str, port: int, path: str, host: str | None = None) -> bool
 def _nginx(folder: Path, port: int) -> Path:
     files = folder / "files"
     files.mkdir()
-    for name, size in (("1k", 1024), ("1m", 2**20), ("healthz", 2)):
+    for name, size in (("1m", 2**20), ("healthz", 2)):
         (files / name).write_bytes(b"x" * size)
     config = folder / "origin.conf"
     config.write_text(
@@ -65,6 +65,7 @@ def _nginx(folder: Path, port: int) -> Path:
         f"  client_body_temp_path {folder}/origin-body; client_body_buffer_size 64k;\n"
         "  keepalive_timeout 1h; keepalive_requests 100000000;\n"
         f"  server {{ {_listens(MEMBERS, port)} root {files};\n"
+        f"    location = /1k {{ return 200 {'x' * 1024}; }}\n"
         "    location = /sink { return 204; } }\n}\n"
     )
     return config

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from bench import store
+from bench import proxytables, store
 from bench.idling import idle
 from bench.origin import origins
 from bench.process import NotMeasured, cpu_s, free_port
@@ -45,6 +45,7 @@ class Case:
     tls: bool = False
     connections: int = 64
     body_bytes: int = 0
+    close: bool = False
 
 
 CASES = {
@@ -52,7 +53,10 @@ CASES = {
     "1m": Case("1 MiB", "/1m"),
     "post": Case("POST of 10 kB", "/sink", body_bytes=BODY_BYTES),
     "tls": Case("TLS, 1 kB", "/1k", tls=True),
-    "handshake": Case("TLS, a connection each", "/1k", ab, tls=True, connections=16),
+    "resumed": Case("TLS, new connection, resumed", "/1k", tls=True, connections=16, close=True),
+    "handshake": Case(
+        "TLS, new connection, whole", "/1k", ab, tls=True, connections=16, close=True
+    ),
     "one": Case("1 kB, one connection", "/1k", connections=1),
 }
 STEADY, SLOW, IDLE = "steady", "slow", "idle"
@@ -130,6 +134,7 @@ def _one(found: store.Result, name: str, up: Mapping[str, Running], quick_port: 
                 seconds=seconds,
                 connections=case.connections,
                 body_bytes=case.body_bytes,
+                close=case.close,
             )
             for server, proxy in up.items()
         }
@@ -230,3 +235,8 @@ def _idle(up: Mapping[str, Running], notes: list[str]) -> Iterator[store.Result]
             yield {"server": server, **idle(proxy)}
         except (NotMeasured, OSError) as why:
             notes.append(f"{server}, idle connections: left out, {why}")
+
+
+def table(found: store.Result) -> str:
+    """Return the tables of a result, as plain text."""
+    return proxytables.table(found)

@@ -45,7 +45,8 @@ class Member:
         self._loop.call_later(lasts_s, self._done, client)
 
     def _done(self, client: asyncio.Transport) -> None:
-        client.write(RESPONSE)
+        if not client.is_closing():
+            client.write(RESPONSE)
         self._free += 1
         if self._waiting:
             self.take(self._waiting.popleft())

@@ -31,6 +31,7 @@ class Load:
     connections: int = CONNECTIONS
     body_bytes: int = 0
     wait_ms: float = 0.0  # mean pause of each connection between two requests
+    close: bool = False  # a connection for each request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +47,10 @@ class Seen:
 
 
 def wrk(load: Load) -> Seen:
-    """Ask with kept connections."""
+    """Ask with kept connections; or with new ones, whose TLS sessions are resumed."""
     argv = ["wrk", "-t1", f"-c{load.connections}", f"-d{load.seconds:g}s", "--timeout", "10s"]
     argv += ["-H", f"Host: {load.host}", "-s", str(SCRIPT), load.url, "--"]
+    argv[1:1] = ["-H", "Connection: close"] if load.close else []
     argv += [str(load.body_bytes), f"{load.wait_ms:.3f}"]
     said = _said(argv, load.seconds)
     line = next((line for line in said.splitlines() if line.startswith("JSON ")), None)
