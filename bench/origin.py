@@ -1,8 +1,8 @@
 """The members behind the proxies that are compared.
 
-The quick ones are one nginx with one worker at three addresses: `/1k` comes from memory, `/1m` from
-a file, `/sink` takes a body and answers 204.  The slow ones are `bench.slowmembers`: they take one request at a
-time or two, and one request of a hundred takes them long.
+The quick ones are one nginx with one worker at three addresses: `/1k` comes from memory, `/1m`
+from a file, `/sink` takes a body and answers 204.  The slow ones are `bench.slowmembers`: they
+work on two requests at a time, and one request of a hundred takes them long.
 """
 
 from __future__ import annotations

@@ -124,7 +124,8 @@ def _one(found: store.Result, name: str, up: Mapping[str, Running], quick_port: 
                 )
                 for server in who
             }
-            found["rows"] += _rounds(words, loads, wrk, up, rounds, found["notes"])
+            rows = _rounds(words, loads, wrk, up, rounds, found["notes"])
+            found["rows"] += [{**row, "steady": True} for row in rows]
     else:
         case = CASES[name]
         loads = {

@@ -96,5 +96,14 @@ def idle_rows(found: store.Result) -> Rows:
     ]
 
 
+def server_rows(found: store.Result) -> Rows:
+    """Return header and rows: which proxies were measured, and how they were started."""
+    header = ["proxy", "version", "command"]
+    return header, [
+        [name, server["version"], f"`{server['command']}`"]
+        for name, server in found["servers"].items()
+    ]
+
+
 def _shown(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"

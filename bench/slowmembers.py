@@ -14,6 +14,7 @@ import asyncio
 import random
 import sys
 from collections import deque
+from functools import partial
 from typing import cast
 
 import uvloop
@@ -81,7 +82,7 @@ async def serve(port: int) -> None:
     loop = asyncio.get_running_loop()
     for seed, address in enumerate(MEMBERS):
         member = Member(seed, loop)
-        await loop.create_server(lambda member=member: Connection(member), address, port)
+        await loop.create_server(partial(Connection, member), address, port)
     await asyncio.Event().wait()
 
 
