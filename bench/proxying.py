@@ -8,6 +8,7 @@ seconds apart; the ratio that is told is the median of the rounds'.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -100,6 +101,7 @@ def measure(
             raise NotMeasured("; ".join(found["notes"]))
         wanted = [each for each in NAMES if not only or each in only]
         for each in wanted:
+            print(f"{each} …", file=sys.stderr, flush=True)
             _one(found, each, up, quick_port)
     found["load_after"] = os.getloadavg()[0]
     return found
