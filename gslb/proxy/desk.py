@@ -320,7 +320,7 @@ class Desk:
             fields += [(b"set-cookie", text) for text in exchange.cookies.values()]
         if route is not None and route.hsts_s is not None and exchange.request.scheme == "https":
             fields.append((b"strict-transport-security", b"max-age=%d" % route.hsts_s))
-        if table is not None and table.tier.via is not None:
+        if type(table) is Table and table.tier.via is not None:
             fields.append((b"via", b"1.1 " + table.tier.via.encode("ascii")))
         return fields
 

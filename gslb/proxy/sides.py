@@ -34,6 +34,9 @@ class Client(Protocol):
     def send(self, octets: bytes) -> None:
         """Send a part of the body, or of a tunnel."""
 
+    def flush(self) -> None:
+        """Send what is held back to be sent together with what comes next."""
+
     def finish(self, trailers: Fields) -> None:
         """Send the end of the body, and all that was not sent yet."""
 
