@@ -67,7 +67,11 @@ _Step = tuple[int, bytes, tuple[Holds, ...], Route]
 
 
 class _Table:
-    """The rules that can hold for the hosts of some patterns, in order."""
+    """The rules that can hold for the hosts of some patterns, in order.
+
+    Where these are many, `by_segment` holds those for paths that start with one segment, and
+    `others` those for all other paths.
+    """
 
     __slots__ = ("by_segment", "others", "steps")
 
@@ -82,12 +86,6 @@ class _Table:
                 self.by_segment[wanted] = tuple(map(_step, kept))
             loose = (r for r, s in zip(rules, segments, strict=True) if s is None)
             self.others = tuple(map(_step, loose))
-
-    def steps_for(self, path: bytes) -> tuple[_Step, ...]:
-        """Return the rules that can hold for *path*."""
-        if not self.by_segment:
-            return self.steps
-        return self.by_segment.get(_first_segment(path), self.others)
 
 
 class Matcher:
@@ -114,7 +112,7 @@ class Matcher:
             table = self._table(request.host)
         steps = table.steps
         if table.by_segment:
-            steps = table.steps_for(request.path)
+            steps = table.by_segment.get(_first_segment(request.path), table.others)
         return _first(steps, request, country)
 
     def trace(self, request: Request, country: CountryOf = lambda: None) -> Iterator[Tried]:
