@@ -21,6 +21,7 @@ from gslb.config.routekeys import (
 from gslb.config.tierfiles import TierFiles
 from gslb.config.upstreams import Offered
 from gslb.tier import (
+    UNCHANGED,
     Action,
     Affinity,
     Balance,
@@ -98,6 +99,7 @@ class RequestRouteReader:
                 connect_s=spec.timeouts.connect,
                 response_s=spec.timeouts.response,
                 idle_s=spec.timeouts.idle,
+                tunnel_s=spec.timeouts.tunnel,
                 total_s=spec.timeouts.total,
             ),
             retry=Retry(
@@ -222,7 +224,7 @@ def rewrite(spec: RewriteSpec, at: At) -> Rewrite:
                 (place / name).wrong(problem, "keep one of them", on_key=True)
     if spec.path is not None:
         _check_template(spec.path.pattern, spec.path.to, at / "path" / "to")
-    return Rewrite(
+    made = Rewrite(
         path_pattern=None if spec.path is None else spec.path.pattern,
         path_to="" if spec.path is None else spec.path.to,
         host=spec.host,
@@ -231,6 +233,7 @@ def rewrite(spec: RewriteSpec, at: At) -> Rewrite:
         response_set=tuple(response.set.items()),
         response_remove=frozenset(map(str.lower, response.remove)),
     )
+    return UNCHANGED if made == UNCHANGED else made
 
 
 def _check_template(pattern: str, template: str, at: At) -> None:
