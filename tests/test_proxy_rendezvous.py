@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gslb.proxy.rendezvous import SLOTS, Hashing
+from gslb.proxy.rendezvous import RANKINGS_MAX, SLOTS, Hashing
 from tests.targets import draws, each_place, targets, weights
 
 keys = st.integers(1, (1 << 64) - 1)
@@ -138,6 +138,17 @@ def test_when_all_that_are_left_are_full_a_retry_still_goes_to_the_first_of_them
     picked = hashing.pick(key, draw, 0.0, {tried})
 
     assert picked is next(each for each in hashing.ranking(key) if each is not tried)
+
+
+def test_however_many_keys_are_passed_over_few_rankings_are_kept():
+    of = targets(1000, 1000, 1000)
+    hashing = Hashing(of)
+    expected = [hashing.ranking(key)[1] for key in range(1, RANKINGS_MAX + 3)]
+
+    for _ in range(2):
+        for key, second in enumerate(expected, 1):
+            assert hashing.pick(key, 0.0, 0.0, {hashing.pick(key, 0.0, 0.0)}) is second
+            assert len(hashing._rankings) <= RANKINGS_MAX
 
 
 def test_a_bound_without_room_for_all_is_a_mistake_of_ours():
