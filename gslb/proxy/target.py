@@ -27,7 +27,7 @@ class Target:
     `active` is how many requests are under way.  `ewma_s` is the response time in seconds that is
     remembered of it, as of the time `ewma_at_s`; 0.0 is for one that was never measured
     (`gslb.proxy.leasttime`).  `connections` is how many connections are open.  `upstream` is the
-    worker's own: its pool of connections.
+    worker's own: its pool of connections.  `is_proxy` says that it is another region's proxy.
     """
 
     name: str
@@ -39,3 +39,4 @@ class Target:
     ewma_at_s: float = 0.0
     connections: int = 0
     upstream: object | None = None
+    is_proxy: bool = False
