@@ -2,7 +2,7 @@
 
 from collections import Counter
 from fractions import Fraction
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 from random import Random
 
 import pytest
@@ -14,7 +14,7 @@ from tests.targets import draws, each_place, targets, weights
 
 keys = st.integers(1, (1 << 64) - 1)
 some_keys = st.lists(keys, min_size=1, max_size=50)
-bounds = st.sampled_from([None, 1.0, 1.25, 2.0])
+bounds = st.sampled_from([1.0, 1.25, 2.0, inf])
 
 
 @pytest.mark.parametrize("given_weights", [[1] * 3, [1000] * 30, [5, 3, 1], [1, 1000]])
@@ -105,6 +105,16 @@ def test_one_whose_key_is_asked_for_by_all_spills_to_the_next_of_its_ranking_onl
 
     assert first.active + second.active == 20
     assert first.active == ceil(Fraction(5, 4) * (80 + first.active + second.active) / 10)
+
+
+def test_without_a_bound_a_key_stays_however_much_is_under_way():
+    of = targets(*[1000] * 5)
+    hashing = Hashing(of, inf)
+    first = hashing.pick(77, 0.0, 0.0)
+
+    first.active = 1_000_000
+
+    assert hashing.pick(77, 0.0, 0.0) is first
 
 
 @settings(max_examples=50)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from itertools import accumulate
-from math import ceil
+from math import ceil, inf
 
 from gslb.proxy.target import Target
 from gslb.proxy.weighted import Random, untried
@@ -33,7 +33,7 @@ RANKINGS_MAX = 1024  # slots whose whole ranking is kept, because their first ta
 
 
 class Hashing:
-    """The keys of *targets*, without a bound on anybody's load if *bound* is None."""
+    """The keys of *targets*, without a bound on anybody's load if *bound* is infinite."""
 
     __slots__ = (
         "_bound",
@@ -46,14 +46,14 @@ class Hashing:
         "_upto",
     )
 
-    def __init__(self, targets: Sequence[Target], bound: float | None = None) -> None:
-        assert bound is None or bound >= 1, "below 1 there would not be room for all"
+    def __init__(self, targets: Sequence[Target], bound: float = inf) -> None:
+        assert bound >= 1, "below 1 there would not be room for all"
         self._targets = targets
-        self._bound = bound
+        self._bound = None if bound == inf else bound
         self._keys = [key_of(each.name.encode()) for each in targets]
         self._upto = tuple(accumulate(each.weight for each in targets))
         self._total = sum(each.weight for each in targets)
-        self._firsts: list[Target | None] = [None] * SLOTS
+        self._firsts: dict[int, Target] = {}
         self._rankings: dict[int, Sequence[Target]] = {}
         self._random = Random(targets)
 
@@ -67,7 +67,7 @@ class Hashing:
         if not key:
             return self._random.pick(key, draw, now_s, tried)
         slot = key % SLOTS
-        first = self._firsts[slot]
+        first = self._firsts.get(slot)
         if first is None:
             if not self._targets:
                 return None
