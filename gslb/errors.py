@@ -4,6 +4,8 @@ GslbError                   the one to catch at a process's edge
 ├── ConfigError             an operator's files are wrong; carries every complaint of the run
 ├── WireError               a peer's bytes are wrong; carries the rcode to answer with
 ├── ReportError             a vantage's report is wrong, forged or stale; dropped whole
+├── MessageError            an HTTP message is wrong; carries the status to answer with
+├── PrefaceError            what opens a connection is wrong; the connection is closed
 └── EngineError             a proxy engine cannot do what is configured, or fails at it
 
 Anything else that escapes is a bug in gslb: let it crash, with its traceback.
@@ -82,6 +84,24 @@ class ReportError(GslbError):
         assert kind in REPORT_ERROR_KINDS, f"{kind!r} is no kind"
         super().__init__(problem)
         self.kind = kind
+
+
+class MessageError(GslbError):
+    """An HTTP message of a peer cannot be passed on; a request's is answered with `status`.
+
+    What stands behind such a message cannot be told from it, so its connection ends there.
+    """
+
+    def __init__(self, problem: str, status: int = 400) -> None:
+        super().__init__(problem)
+        self.status = status
+
+
+class PrefaceError(GslbError):
+    """What opens a connection is not what must stand there: a PROXY header, or a ClientHello.
+
+    Who sent it cannot be told, or where it should go: the connection is closed without an answer.
+    """
 
 
 @dataclass(frozen=True, slots=True, order=True)

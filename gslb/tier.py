@@ -179,9 +179,12 @@ class Rewrite:
     response_remove: frozenset[str] = frozenset()
 
 
+UNCHANGED = Rewrite()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Affinity:
-    """What makes a client keep its member: a ``cookie`` signed with `key`, a ``header``, ``client``.
+    """What makes a client keep its member: a ``cookie`` signed by `key`, a ``header``, ``client``.
 
     A drained member keeps its clients for `drain_s` after the drain began.
     """
@@ -195,11 +198,15 @@ class Affinity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """How long a member may take: to accept, until its response begins, between octets, in all."""
+    """How long a member may take: to accept, until its response begins, between octets, in all.
+
+    In a tunnel, such as a WebSocket, `tunnel_s` may pass between octets.
+    """
 
     connect_s: float = 1.0
     response_s: float = 30.0
     idle_s: float = 60.0
+    tunnel_s: float = 3600.0
     total_s: float | None = None
 
 
@@ -240,7 +247,7 @@ class Route:
     action: Action
     balance: Balance = Balance()
     affinity: Affinity | None = None
-    rewrite: Rewrite = Rewrite()
+    rewrite: Rewrite = UNCHANGED
     timeouts: Timeouts = Timeouts()
     retry: Retry = Retry()
     rates: tuple[Rate, ...] = ()

@@ -16,6 +16,7 @@ from gslb.daemons.planner import World
 from gslb.daemons.walking import BEST
 from gslb.model import Service
 from gslb.routing.geo import moved
+from gslb.tier import Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,4 +99,10 @@ def needs_restart(old: Config, new: Config) -> list[str]:
         "voters": bool(old.voters) != bool(new.voters),
         "carrier": old.carrier != new.carrier,
     }
+    return [key for key, differs in changed.items() if differs]
+
+
+def tier_needs_restart(old: Tier, new: Tier) -> list[str]:
+    """Return the keys of the L7 tier that changed and are only read at a start of it."""
+    changed = {"proxy.tier": old.engine != new.engine, "proxy.workers": old.workers != new.workers}
     return [key for key, differs in changed.items() if differs]

@@ -1,7 +1,7 @@
 """What to tell a running HAProxy, from how its servers should be and how it says they are.
 
 Only what differs is said, so that it may be asked and told every few seconds, and is put right
-after it was restarted, or after somebody else told it something (HAProxy 2.6, management guide 9.3).
+after it was restarted or told otherwise by somebody else (HAProxy 2.6, management guide 9.3).
 A server that is no longer wanted is put in maintenance, and deleted as soon as HAProxy agrees:
 not while it has connections.
 """
