@@ -40,7 +40,6 @@ class Brief:
     state_dir: Path
     geo_database: Path | None
     asn_database: Path | None
-    node: str
 
 
 @dataclass(frozen=True, slots=True)
