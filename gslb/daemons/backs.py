@@ -299,6 +299,7 @@ class Pool:
         return None
 
     def _open_for(self, exchange: Exchange) -> None:
+        exchange.asked_s = self._clock()
         task = asyncio.get_running_loop().create_task(self._open(exchange))
         self._opening[exchange] = task
 

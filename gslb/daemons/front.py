@@ -49,6 +49,7 @@ class Front(asyncio.Protocol):
         "_transport",
         "deadline_s",
         "peer",
+        "tls",
     )
 
     def __init__(self, desk: Desk, peer: Peer, left: Left) -> None:
@@ -63,6 +64,7 @@ class Front(asyncio.Protocol):
         self._lingers = False
         self._is_half_closed = False
         self._transport: asyncio.Transport | None = None
+        self.tls: str | None = None
         self.deadline_s = desk.now_s() + desk.limits.head_s
 
     # The socket's side.
@@ -71,6 +73,8 @@ class Front(asyncio.Protocol):
         """Begin."""
         # uvloop's transports are of no class of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
+        if (secure := transport.get_extra_info("ssl_object")) is not None:
+            self.tls = secure.version()
 
     def data_received(self, octets: bytes) -> None:
         """Take in what the client sent."""

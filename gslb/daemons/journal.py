@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from gslb.proxy import accesslog
+from gslb.proxy.accesslog import AccessLog, Entry
 from gslb.proxy.exchange import Exchange
 
 HELD_MAX: Final = 65_536  # octets of lines that are held before they are written at once
@@ -31,6 +31,7 @@ class Journal:
         self._file: int | None = None
         self._lines: list[bytes] = []
         self._held = 0
+        self._log = AccessLog()
         self.dropped = 0
 
     def open(self, where: str | None) -> None:
@@ -50,7 +51,7 @@ class Journal:
         """Note that an exchange is over."""
         if self._file is None:
             return
-        line = accesslog.line(exchange, self._clock(), self._wall())
+        line = self._log.line(_entry(exchange, self._clock(), self._wall()))
         self._lines.append(line)
         self._held += len(line)
         if self._held >= HELD_MAX:
@@ -74,3 +75,44 @@ class Journal:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def _entry(exchange: Exchange, now_s: float, wall_s: float) -> Entry:
+    head, passage, member, upload = (
+        exchange.head,
+        exchange.passage,
+        exchange.member,
+        exchange.upload,
+    )
+    began_s, connected_s = exchange.began_s, exchange.connected_s
+    agent = referer = None
+    for name, value in head.fields:
+        if name == b"user-agent":
+            agent = value
+        elif name == b"referer":
+            referer = value
+    return Entry(
+        wall_s - (now_s - began_s),
+        passage.client_text,
+        head.method,
+        head.authority,
+        head.target,
+        exchange.status,
+        0 if upload is None else upload.received,
+        exchange.sent_out,
+        None if exchange.route is None else exchange.route.name,
+        None if exchange.service is None else exchange.service.service.text,
+        None if member is None else member.name,
+        None if member is None else member.region,
+        exchange.tries,
+        b",".join(passage.hops).decode() if passage.hops else None,
+        (now_s - began_s) * 1000,
+        (connected_s - exchange.asked_s) * 1000 if exchange.asked_s and connected_s else None,
+        (exchange.first_byte_s - began_s) * 1000 if exchange.first_byte_s else None,
+        exchange.client.tls,
+        exchange.request.version,
+        passage.request_id,
+        agent,
+        referer,
+        exchange.why or None,
+    )

@@ -191,7 +191,7 @@ class TierHost:
         self._plan = self._planned()
         subjects = subjects_of(self._services, self.config)
         if self.vantage is not None:
-            self.vantage.watch(subjects, all_of_them=True)
+            self.vantage.watch(subjects)
         else:
             self.prober.watch(subjects)
         self._members_moved.set()

@@ -13,7 +13,7 @@ by the desk's clock; whoever drives the exchange calls `overdue` now and then.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gslb.proxy.forwarding import Passage
 from gslb.proxy.head import Fields, RequestHead, ResponseHead
@@ -22,6 +22,10 @@ from gslb.proxy.sides import NO_BODY, Back, Client, Desk
 from gslb.proxy.target import Target
 from gslb.proxy.upload import Upload
 from gslb.tier import Deny, Forward, Redirect, Respond, Route
+
+if TYPE_CHECKING:
+    from gslb.proxy.chooser import Chooser
+    from gslb.proxy.table import Rule, Table
 
 IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 UNSENT_MAX: Final = 16  # members that could not be reached at all, for one request
@@ -48,8 +52,9 @@ class Exchange:
     `status` is what the client was answered, 0 before.  `why` says in a word what went wrong, if
     anything did.  `member` is the last that was tried, `tried` are all of them, and `tries` counts
     those that were sent the request.  `sent_out` counts the octets of the response's body.  Times
-    are those of the desk's clock; 0.0 where it did not come to that.  `cookies` are set by the
-    response, by name; `table` and `service` are the desk's own.
+    are those of the desk's clock, 0.0 where it did not come to that; `asked_s` is when a connection
+    began to be opened for it.  `cookies` are set by the response, by name.  `table`, `rule` and
+    `service` are the desk's.
     """
 
     __slots__ = (
@@ -59,6 +64,7 @@ class Exchange:
         "_is_held",
         "_is_sent",
         "_unsent",
+        "asked_s",
         "began_s",
         "client",
         "connected_s",
@@ -72,6 +78,7 @@ class Exchange:
         "request",
         "request_id",
         "route",
+        "rule",
         "sent_out",
         "service",
         "status",
@@ -92,10 +99,11 @@ class Exchange:
         self.request = request
         self.passage = passage
         self.began_s = desk.now_s()
-        self.connected_s = self.first_byte_s = 0.0
+        self.asked_s = self.connected_s = self.first_byte_s = 0.0
         self.route: Route | None = None
-        self.table: object = None
-        self.service: object = None
+        self.table: Table | None = None
+        self.rule: Rule | None = None
+        self.service: Chooser | None = None
         self.target: Target | None = None
         self.member: Target | None = None
         self.tried: list[Target] = []

@@ -18,7 +18,9 @@ NO_BODY: Final = -3  # of a length: there is none, whatever the fields say of on
 
 
 class Client(Protocol):
-    """The side that a request came from."""
+    """The side that a request came from; `tls` is such as ``TLSv1.3``, None for none."""
+
+    tls: str | None
 
     def respond(
         self, status: int, reason: bytes, fields: Fields, length: int, *, close: bool
