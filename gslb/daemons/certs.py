@@ -41,7 +41,7 @@ class Secured:
             if found is not None:
                 handshake.context = found
 
-        first.sni_callback = choose  # type: ignore[assignment]
+        first.sni_callback = choose
         return cls(first)
 
 

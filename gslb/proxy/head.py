@@ -90,7 +90,7 @@ class RequestHead:
 
 
 class ResponseHead:
-    """The head of a response: `passing` are the fields that go on, `length` may be `UNTIL_CLOSE`."""
+    """The head of a response; `passing` are the fields that go on, `length` may be UNTIL_CLOSE."""
 
     __slots__ = (
         "fields",

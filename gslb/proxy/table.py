@@ -21,7 +21,7 @@ from gslb.proxy.pins import Pins
 from gslb.proxy.rules import Matcher
 from gslb.proxy.splitting import Split
 from gslb.routing.geo import Atlas
-from gslb.tier import UNCHANGED, Balance, Forward, Page, Rate, Route, Tier
+from gslb.tier import UNCHANGED, Balance, Forward, Page, Rate, Rewrite, Route, Tier
 
 
 @dataclass(slots=True, eq=False)
