@@ -14,11 +14,11 @@ from typing import Final, cast
 from gslb.errors import MessageError
 from gslb.proxy.chunks import chunk, last
 from gslb.proxy.desk import Desk
-from gslb.proxy.exchange import Exchange, Phase
+from gslb.proxy.exchange import Exchange
 from gslb.proxy.forwarding import Peer
 from gslb.proxy.head import Fields, RequestHead
 from gslb.proxy.request import Request
-from gslb.proxy.sides import NO_BODY
+from gslb.proxy.sides import NO_BODY, Phase
 from gslb.proxy.stream import RequestStream
 
 JOINED_MAX: Final = 65_536  # octets of a body that are copied to be written with the head
@@ -170,7 +170,7 @@ class Front(asyncio.Protocol):
             passage.client,
         )
         self._closes = not head.keep_alive or desk.draining
-        exchange = self._exchange = Exchange(desk, self, head, request, passage)
+        exchange = self._exchange = Exchange(desk, self, head, request, passage, desk.now_s())
         exchange.begin()
 
     def on_body(self, octets: bytes) -> None:

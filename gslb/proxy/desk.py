@@ -136,7 +136,7 @@ class Desk:
     def refused(self, error: MessageError) -> tuple[Fields, bytes]:
         """Return the answer to what is no request."""
         self.tally.count("gslb_proxy_bad_requests_total", str(error.status))
-        return self._page(error.status)
+        return self.page(error.status)
 
     # What an exchange asks.
 
@@ -314,9 +314,10 @@ class Desk:
         fields, changes = head.passing, _rule(exchange).rewrite
         if changes is not None:
             fields = rewrite.response(changes, fields)
-        return self._own_fields(exchange, fields)
+        return self.own_fields(exchange, fields)
 
-    def _own_fields(self, exchange: Exchange, fields: Fields) -> Fields:
+    def own_fields(self, exchange: Exchange, fields: Fields) -> Fields:
+        """Return the fields of a response with those that the tier adds."""
         route, table = exchange.route, exchange.table
         if exchange.cookies:
             fields += [(b"set-cookie", text) for text in exchange.cookies.values()]
@@ -326,16 +327,12 @@ class Desk:
             fields.append((b"via", b"1.1 " + table.tier.via.encode("ascii")))
         return fields
 
-    def answer(self, exchange: Exchange, status: int) -> tuple[Fields, bytes]:
-        """Return the fields and the body of an error's answer."""
-        fields, body = self._page(status)
-        return self._own_fields(exchange, fields), body
-
     def redirect(self, exchange: Exchange, to: Redirect) -> bytes:
         """Return where a redirect leads."""
         return rewrite.location(to, exchange.request)
 
-    def _page(self, status: int) -> tuple[Fields, bytes]:
+    def page(self, status: int) -> tuple[Fields, bytes]:
+        """Return the fields and the body of an error page."""
         page = None if self.table is None else self.table.pages.get(status)
         if page is not None:
             return [(b"content-type", page.content_type.encode("latin-1"))], page.body
