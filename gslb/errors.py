@@ -5,7 +5,8 @@ GslbError                   the one to catch at a process's edge
 ├── WireError               a peer's bytes are wrong; carries the rcode to answer with
 ├── ReportError             a vantage's report is wrong, forged or stale; dropped whole
 ├── MessageError            an HTTP message is wrong; carries the status to answer with
-└── PrefaceError            what opens a connection is wrong; the connection is closed
+├── PrefaceError            what opens a connection is wrong; the connection is closed
+└── FrameError              an HTTP/2 peer sends what it must not; carries the code of the GOAWAY
 
 Anything else that escapes is a bug in gslb: let it crash, with its traceback.
 """
@@ -101,3 +102,14 @@ class PrefaceError(GslbError):
 
     Who sent it cannot be told, or where it should go: the connection is closed without an answer.
     """
+
+
+class FrameError(GslbError):
+    """A peer's HTTP/2 frames are too long or too many; the connection ends with GOAWAY.
+
+    `code` is an error code of RFC 9113 7.
+    """
+
+    def __init__(self, problem: str, code: int) -> None:
+        super().__init__(problem)
+        self.code = code
