@@ -6,7 +6,8 @@ GslbError                   the one to catch at a process's edge
 ├── ReportError             a vantage's report is wrong, forged or stale; dropped whole
 ├── MessageError            an HTTP message is wrong; carries the status to answer with
 ├── PrefaceError            what opens a connection is wrong; the connection is closed
-└── EngineError             a proxy engine cannot do what is configured, or fails at it
+├── EngineError             a proxy engine cannot do what is configured, or fails at it
+└── FrameError              an HTTP/2 peer sends what it must not; carries the code of the GOAWAY
 
 Anything else that escapes is a bug in gslb: let it crash, with its traceback.
 """
@@ -128,3 +129,14 @@ class EngineError(GslbError):
     def __init__(self, problem: str, inexpressible: Sequence[Inexpressible] = ()) -> None:
         self.inexpressible = tuple(sorted(set(inexpressible)))
         super().__init__("\n".join([problem, *map(str, self.inexpressible)]))
+
+
+class FrameError(GslbError):
+    """A peer's HTTP/2 frames are too long or too many; the connection ends with GOAWAY.
+
+    `code` is an error code of RFC 9113 7.
+    """
+
+    def __init__(self, problem: str, code: int) -> None:
+        super().__init__(problem)
+        self.code = code
