@@ -4,8 +4,8 @@
 
 A request of wrk's and a response of nginx's go through the sans-IO part (`gslb.proxy`): head read,
 route, member, head written, response read, counted; between two ends that write nothing.
-The bare parser beside it is llhttp's callbacks alone, once for each of both heads.  What sockets, the
-event loop and the access log cost comes on top.
+The bare parser beside it is llhttp's callbacks alone, once for each of both heads.  What sockets,
+the event loop and the access log cost comes on top.
 """
 
 from __future__ import annotations
@@ -179,9 +179,7 @@ def figure() -> str:
     """Return the time of a request, of the bare parser, and the list of what takes it."""
     with TemporaryDirectory(prefix="gslb-bench-") as folder:
         made = ends(Path(folder))
-    pairs = []
-    for _ in range(ROUNDS):
-        pairs.append((_us(made.once, REQUESTS), _us(_bare, REQUESTS)))
+    pairs = [(_us(made.once, REQUESTS), _us(_bare, REQUESTS)) for _ in range(ROUNDS)]
     assert made.statuses == {200}, f"answered with {made.statuses}"
     whole, bare = (median(pair[place] for pair in pairs) for place in (0, 1))
     ratio = median(pair[0] / pair[1] for pair in pairs)
