@@ -12,7 +12,8 @@ from gslb.cli.serve import ConfigFile
 from gslb.cli.shown import complaints, err, fail
 from gslb.daemons import logs
 from gslb.daemons.node import steady_clock
-from gslb.daemons.tier import NoAddressError, TierHost
+from gslb.daemons.ownaddresses import NoAddressError
+from gslb.daemons.tier import TierHost
 
 
 def proxy(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -96,6 +96,10 @@ class Crew:
         self._beliefs = beliefs
         for hand in self._hands.values():
             hand.say(beliefs)
+
+    def told(self) -> tuple[Sequence[Figures], Sequence[Figures]]:
+        """Return what the workers counted, and what those did that are no more."""
+        return list(self.figures.values()), self.past
 
     def ports(self) -> tuple[tuple[str, int], ...]:
         """Return where the first worker listens, by address and port."""

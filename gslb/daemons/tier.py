@@ -9,20 +9,18 @@ drains.
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import signal
-import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from gslb import __version__
-from gslb.config.settings import Config
+from gslb.config.settings import Config, Endpoint
 from gslb.config.tierfiles import Need
 from gslb.daemons import planner
 from gslb.daemons.aside import aside
@@ -34,11 +32,16 @@ from gslb.daemons.crew import Crew
 from gslb.daemons.discovery import Discovery
 from gslb.daemons.events import Events
 from gslb.daemons.following import Following
+from gslb.daemons.haproxycrew import HaproxyCrew
+from gslb.daemons.jsonhttp import Limits, Server
 from gslb.daemons.operators import Operators
+from gslb.daemons.ownaddresses import own_addresses
 from gslb.daemons.prober import Prober
 from gslb.daemons.reload import merge, needs_restart
+from gslb.daemons.tieradmin import members_shape, tier_routes
+from gslb.daemons.tiermetrics import tier_gauges
 from gslb.daemons.vantage import Vantage
-from gslb.errors import ConfigError, GslbError, ReportError
+from gslb.errors import ConfigError, ReportError
 from gslb.health import bulletin
 from gslb.health.belief import Belief, Forced, believe
 from gslb.health.probe import Result
@@ -50,10 +53,6 @@ from gslb.tier import Tier
 
 TELL_S: Final = 0.02  # flips that come together are told together
 MOVES_S: Final = 1.0  # what grows as time goes by is told so often
-
-
-class NoAddressError(GslbError):
-    """None of the addresses of the region's proxies is one of this host."""
 
 
 class TierHost:
@@ -99,18 +98,21 @@ class TierHost:
         self._services: tuple[Service, ...] = ()
         self._plan = self._planned()
         self._members_moved = asyncio.Event()
-        self.crew = Crew(self.tier.workers or os.cpu_count() or 1, self.events, self._on_suspect)
+        self.crew = self._engine()
+        self.counters.gauges = tier_gauges(self.crew.told)
         self.addresses: tuple[str, ...] = ()
+        self._server: Server | None = None
+        self.admin: Endpoint | None = None
 
     @classmethod
     async def start(cls, path: Path, name: str, clock: Callable[[], float]) -> TierHost:
-        """Read *path* for the region *name*, and start serving; raises ConfigError, GslbError."""
+        """Read *path* for the region *name*; raises ConfigError, NoAddressError."""
         config = planner.read(path, region=name, tier_files=Need.ALL)
         host = cls(path, name, config, clock)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, host.following.tell)
         await host.discovery.first()
         host._adopt_members()
-        host.addresses = own_addresses(config, name)
+        host.addresses = own_addresses(config.regions[name])
         return host
 
     @property
@@ -119,9 +121,43 @@ class TierHost:
         assert self.config.tier is not None, "a configuration for a proxy has a tier"
         return self.config.tier
 
+    def _engine(self) -> Crew | HaproxyCrew:
+        if self.tier.engine == "haproxy":
+            folder = self.config.state_dir.absolute() / f"haproxy-{self.region}"
+            return HaproxyCrew(folder, self.events)
+        return Crew(self.tier.workers or os.cpu_count() or 1, self.events, self._on_suspect)
+
     async def serve(self) -> str | None:
         """Start the workers; return what is wrong if they cannot serve."""
+        if self.tier.admin is not None:
+            routes = tier_routes(self.counters, lambda: self.prober.complete, self.state)
+            self._server = Server(routes, Limits())
+            try:
+                self.admin = await self._server.listen(Endpoint(*self.tier.admin))
+            except OSError as error:
+                return str(error)
         return await self.crew.start(self._brief(), self._beliefs())
+
+    def state(self) -> dict[str, Any]:
+        """Return how the tier stands, as ``/v1/proxy`` shows it."""
+        figures, _ = self.crew.told()
+        return {
+            "node": self.config.node,
+            "version": __version__,
+            "region": self.region,
+            "tier": self.tier.engine,
+            "addresses": list(self.addresses),
+            "workers": len(figures),
+            "config_hash": self.config.hash,
+            "vantage": None if self.vantage is None else self.vantage.name,
+            "connections": sum(each.connections for each in figures),
+            "active": sum(each.active for each in figures),
+            "reloads": {
+                "ok": self.counters.events["gslb_reloads"],
+                "failed": self.counters.events["gslb_reload_failures"],
+            },
+            "members": members_shape(figures),
+        }
 
     async def run(self) -> None:
         """Serve until `stop` is called; errors of ours leave in an ExceptionGroup."""
@@ -134,6 +170,7 @@ class TierHost:
             members=len(self.prober.records),
             workers=self.crew.count,
             addresses=", ".join(self.addresses),
+            admin=None if self.admin is None else str(self.admin),
             vantage=None if self.vantage is None else self.vantage.name,
         )
         works = [
@@ -160,6 +197,8 @@ class TierHost:
                     task.cancel()
         finally:
             await self.discovery.save()
+            if self._server is not None:
+                await self._server.close()
             self.events.announce("stopped")
 
     def stop(self) -> None:
@@ -354,27 +393,6 @@ def subjects_of(services: Iterable[Service], config: Config) -> dict[Subject, Mo
         for member in members
         if member.subject is not None
     }
-
-
-def own_addresses(config: Config, region: str) -> tuple[str, ...]:
-    """Return those of the region's proxies' addresses that this host has; raises NoAddressError."""
-    wanted = [str(proxy.address) for proxy in config.regions[region].proxies]
-    found = tuple(address for address in wanted if _is_own(address))
-    if not found:
-        raise NoAddressError(f"none of {', '.join(wanted)} is an address of this host")
-    return found
-
-
-def _is_own(address: str) -> bool:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as sock:
-        try:
-            sock.bind((address, 0))
-        except OSError as error:
-            if error.errno == errno.EADDRNOTAVAIL:
-                return False
-            raise
-    return True
 
 
 def _belief(member: Member, record: Record | None, forced: Forced | None, now_s: float) -> Belief:
