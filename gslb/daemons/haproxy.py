@@ -36,6 +36,7 @@ COMPARE_S = 3.0  # between two comparisons of servers with what they should be
 RESTART_S = 1.0  # after a death
 TAKEOVER_S = 20.0  # that a new process may take until it answers
 AGAIN_S = 0.02
+SIGNAL_AGAIN_S = 2.0  # the master executes itself anew once it has started, and is deaf meanwhile
 FOLDER_MAX = 80  # octets: a socket's path has 108, and HAProxy needs a few of its own
 
 Servers = Mapping[str, Sequence[Wanted]]
@@ -89,13 +90,16 @@ class Haproxy:
         if len(os.fsencode(self._folder)) > FOLDER_MAX:
             raise EngineError(f"{self._folder} is too long a path for HAProxy's sockets")
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._end_predecessor()
+        left_behind = self._left_behind()
         self._rendered = await self._prepare(self._plan)
         try:
             await self._spawn()
         except BaseException:
             await self._kill()
             raise
+        if left_behind is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(left_behind, signal.SIGUSR1)
         self._tasks = [
             asyncio.create_task(self._supervise()),
             asyncio.create_task(self._compare_always()),
@@ -113,8 +117,7 @@ class Haproxy:
                 raise EngineError("HAProxy does not run")
             before = await self._worker()
             self._plan, self._rendered = plan, rendered
-            process.send_signal(signal.SIGUSR2)
-            await self._answers(lambda pid: pid != before)
+            await self._answers(lambda pid: pid != before, again=signal.SIGUSR2)
         await self._compare()
 
     async def apply(self, wanted: Servers) -> None:
@@ -135,9 +138,9 @@ class Haproxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         process = self._process
         if process is not None and process.returncode is None:
-            process.send_signal(signal.SIGUSR1)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), drain_s)
+                async with asyncio.timeout(drain_s):
+                    await _signalled_until_it_ends(process)
         await self._kill()
         (self._folder / "pid").unlink(missing_ok=True)
 
@@ -184,6 +187,7 @@ class Haproxy:
 
     async def _spawn(self) -> None:
         tier = self._plan.tier
+        (self._folder / SOCKET).unlink(missing_ok=True)  # at which one left behind would answer
         log = None
         if tier.access_log not in (None, "stdout"):
             log = os.open(tier.access_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
@@ -206,15 +210,22 @@ class Haproxy:
         (shown,) = await self._api.ask([SHOW_INFO])
         return int(info(shown).get("Pid", "0"))
 
-    async def _answers(self, is_it: Callable[[int], bool]) -> None:
-        """Wait for a worker that answers, one of the right process id."""
+    async def _answers(
+        self, is_it: Callable[[int], bool], again: signal.Signals | None = None
+    ) -> None:
+        """Wait for a worker that answers, one of the right process id; signal *again* for it."""
         deadline_s = asyncio.get_running_loop().time() + TAKEOVER_S
+        signal_s = 0.0
         while True:
+            now_s = asyncio.get_running_loop().time()
+            if again is not None and self._process is not None and now_s >= signal_s:
+                self._process.send_signal(again)
+                signal_s = now_s + SIGNAL_AGAIN_S
             with contextlib.suppress(EngineError):
                 if is_it(await self._worker()):
                     return
             ended = self._process is None or self._process.returncode is not None
-            if ended or asyncio.get_running_loop().time() > deadline_s:
+            if ended or now_s > deadline_s:
                 raise EngineError("HAProxy ended at once" if ended else "HAProxy does not answer")
             await asyncio.sleep(AGAIN_S)
 
@@ -253,13 +264,20 @@ class Haproxy:
                 self._say(f"HAProxy could not be started again: {error}")
                 await asyncio.sleep(RESTART_S)
 
-    def _end_predecessor(self) -> None:
-        """End softly a HAProxy that a parent left behind which was killed."""
+    def _left_behind(self) -> int | None:
+        """Return the process id of a HAProxy that a parent which was killed left in our folder."""
         with contextlib.suppress(OSError, ValueError):
             pid = int((self._folder / "pid").read_text())
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if os.fsencode(self._folder / CONFIG) in command:
-                os.kill(pid, signal.SIGUSR1)
+            return pid if os.fsencode(self._folder / CONFIG) in command else None
+        return None
+
+
+async def _signalled_until_it_ends(process: Process) -> None:
+    while process.returncode is None:
+        process.send_signal(signal.SIGUSR1)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), SIGNAL_AGAIN_S)
 
 
 def _write(files: Path, rendered: Rendered) -> None:

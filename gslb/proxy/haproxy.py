@@ -16,7 +16,7 @@ now, to files.  What HAProxy has no words for is an `EngineError` that lists it 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gslb.errors import EngineError
 from gslb.model import Region, Service
@@ -251,7 +251,7 @@ def _routing(
     yield from haproxyroutes.matching(tier.routes)
     yield from haproxyroutes.acting(tier, names_of(pools_of(tier)))
     yield from haproxyroutes.passing(tier, region)
-    yield from haproxyroutes.climbing(tier, region, order)
+    yield from haproxyroutes.climbing(tier, region, order, http=True)
 
 
 def log_format() -> str:
@@ -277,12 +277,7 @@ def _passing(tier: Tier, region: str, listener: Listener, order: Sequence[str]) 
         if listener.tls is None:
             yield "tcp-request content accept if { req.ssl_hello_type 1 }"
         yield "tcp-request content reject if !{ var(txn.way) -m found }"
-    members = replace(tier, across=replace(tier.across, to=_members_alone(tier)))
-    yield from haproxyroutes.climbing(members, region, order)
-
-
-def _members_alone(tier: Tier) -> tuple[str, ...]:
-    return tuple(kind for kind in tier.across.to if kind == "members")
+    yield from haproxyroutes.climbing(tier, region, order, http=False)
 
 
 def _tables(tier: Tier) -> Iterator[str]:

@@ -81,7 +81,7 @@ def _tries(backend: Backend) -> Iterator[str]:
     timeouts, upstream = backend.pool.timeouts, backend.pool.upstream
     yield f"timeout connect {milliseconds(timeouts.connect_s)}"
     yield f"timeout server {milliseconds(timeouts.idle_s)}"
-    yield f"timeout tunnel {milliseconds(timeouts.idle_s)}"
+    yield f"timeout tunnel {milliseconds(timeouts.tunnel_s)}"
     yield f"timeout queue {milliseconds(upstream.queue_s)}"
     yield f"retries {backend.pool.retry.tries - 1}"
     yield "option redispatch 1"

@@ -269,6 +269,7 @@ def _timeouts(key: str, timeouts: Timeouts) -> Iterator[Inexpressible]:
     yield from _time(f"{key}.connect", timeouts.connect_s)
     yield from _time(f"{key}.response", timeouts.response_s)
     yield from _time(f"{key}.idle", timeouts.idle_s)
+    yield from _time(f"{key}.tunnel", timeouts.tunnel_s)
     if timeouts.total_s is not None:
         yield Inexpressible(f"{key}.total", "HAProxy does not bound the whole time", USE_GSLB)
     said = (timeouts.response_s, timeouts.idle_s)

@@ -64,7 +64,7 @@ def opening(tier: Tier, trusted: Sequence[str], *, tls: bool) -> Iterator[str]:
     yield "http-request set-var(txn.scheme) str(https) if believed " + _proto("https")
     yield "http-request set-var(txn.scheme) str(http) if believed " + _proto("http")
     yield "http-request set-var(txn.client) src"
-    yield "http-request set-var(txn.host) req.hdr(host),host_only,lower"
+    yield "http-request set-var(txn.host) \"req.hdr(host),host_only,lower,regsub('\\\\.\\$','')\""
     yield "http-request set-var-fmt(txn.query) '?%[query]' if { query -m len gt 0 }"
     yield "http-request set-var(txn.method) method"
     yield "http-request set-var(txn.raw) path"
@@ -318,17 +318,24 @@ def passing(tier: Tier, region: str) -> Iterator[str]:
     yield f"acl looped req.hdr({HOPS}) -m str -- {word(region)}"
     yield f"acl looped req.hdr_cnt({HOPS}) ge {HOPS_MAX}"
     yield f"http-request set-var(txn.hops) req.fhdr({HOPS})"
-    yield "http-request set-var(txn.looped) bool(true) if looped"
 
 
-def climbing(tier: Tier, region: str, order: Sequence[str]) -> Iterator[str]:
-    """Yield the ladder: this region's members, then region by region who is there, else nobody."""
+def climbing(tier: Tier, region: str, order: Sequence[str], *, http: bool) -> Iterator[str]:
+    """Yield the ladder: this region's members, then region by region who is there, else nobody.
+
+    Requests do not cross to a region that they have passed, nor further once they are back here.
+    Connections in ``tcp`` mode cross to members alone: nothing in them would guard from loops.
+    """
     own = f"var(txn.way),concat({suffix(region, 'members')})"
     yield f"use_backend %[{own}] if {{ {own},nbsrv gt 0 }}"
-    for other in order:
+    for number, other in enumerate(order):
+        if other == region:
+            continue
+        if http:
+            yield f"acl passed{number} req.hdr({HOPS}) -m str -- {word(other)}"
+        free = f" !looped !passed{number}" if http else ""
         for kind in tier.across.to:
-            if other != region:
+            if http or kind == "members":
                 there = f"var(txn.way),concat({suffix(other, kind)})"
-                free = "!{ var(txn.looped) -m bool }"
-                yield f"use_backend %[{there}] if {{ {there},nbsrv gt 0 }} {free}"
+                yield f"use_backend %[{there}] if {{ {there},nbsrv gt 0 }}{free}"
     yield f"use_backend %[{own}]"
