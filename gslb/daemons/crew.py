@@ -25,9 +25,7 @@ class Crew:
     *on_suspect* hears of members at which real requests fail.
     """
 
-    def __init__(
-        self, count: int, events: Events, on_suspect: Callable[[Suspect], None]
-    ) -> None:
+    def __init__(self, count: int, events: Events, on_suspect: Callable[[Suspect], None]) -> None:
         self.count = count
         self._events = events
         self._on_suspect = on_suspect

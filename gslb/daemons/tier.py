@@ -375,9 +375,7 @@ def _is_own(address: str) -> bool:
     return True
 
 
-def _belief(
-    member: Member, record: Record | None, forced: Forced | None, now_s: float
-) -> Belief:
+def _belief(member: Member, record: Record | None, forced: Forced | None, now_s: float) -> Belief:
     belief = believe(record, forced, now_s)
     if member.subject is None:
         return replace(belief, verdict=Verdict.UP)  # nobody probes it
