@@ -1,8 +1,9 @@
 """The L7 tier of one region: the main process, which knows, beside workers, which serve.
 
 It reads the nodes' configuration, probes the members that its routes may send to, hears operators'
-words, and tells all of it to its workers.  Where it is one of the voters it reports to the nodes what
-it sees, the failures of real requests with it.  SIGHUP or a changed file reloads; SIGTERM drains.
+words, and tells all of it to its workers.  Where it is one of the voters it reports to the nodes
+what it sees, the failures of real requests with it.  SIGHUP or a changed file reloads; SIGTERM
+drains.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class TierHost:
             clock,
             self.events,
             lambda: self._plan,
-            lambda: {},
+            dict,
             lambda _: self._stale.set(),
             {},
         )
@@ -190,7 +191,7 @@ class TierHost:
         self._plan = self._planned()
         subjects = subjects_of(self._services, self.config)
         if self.vantage is not None:
-            self.vantage.watch(subjects, all_of_them=True)
+            self.vantage.watch(subjects)
         else:
             self.prober.watch(subjects)
         self._members_moved.set()
@@ -291,7 +292,8 @@ class TierHost:
     # What comes in, and goes out.
 
     def _send(self, octets: bytes) -> None:
-        assert self.carrier is not None and self.vantage is not None, "a vantage has a carrier"
+        assert self.carrier is not None, "a vantage has a carrier"
+        assert self.vantage is not None, "only a vantage sends"
         self.carrier.send(REPORTS, self.vantage.name, octets)
 
     def _received(self, box: str, octets: bytes) -> None:
@@ -338,7 +340,7 @@ class TierHost:
 def voter_of(config: Config, region: str) -> str | None:
     """Return the voter that the tier of *region* is, if it is one."""
     for name, voter in config.voters.items():
-        if voter.kind == "proxy" and voter.region == region:
+        if getattr(voter, "kind", "") == "proxy" and voter.region == region:
             return name
     return None
 
