@@ -154,7 +154,8 @@ class RequestRouteReader:
         if spec.file is not None:
             if spec.body is not None:
                 (at / "file").wrong("stands beside `body`", "keep one of the two", on_key=True)
-            body = self.files.content(spec.file, at / "file") or b""
+            else:
+                body = self.files.content(spec.file, at / "file") or b""
             kind = spec.type or HTML_TYPE
         if spec.status in NO_BODY and (body or spec.file is not None):
             at.wrong(f"a response of status {spec.status} has no body", "leave it out")
