@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from gslb.errors import FrameError
 from gslb.proxy.frames import (
     CONTINUATION,
-    COUNTS_MAX,
+    MOST,
     DATA,
     ENHANCE_YOUR_CALM,
     FRAME_MAX,
@@ -22,7 +22,7 @@ from gslb.proxy.frames import (
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 BLOCK_MAX = 40_000
-COUNTED = [kind for kind, most in enumerate(COUNTS_MAX) if most]
+COUNTED = [kind for kind, most in enumerate(MOST) if most]
 
 
 def frame(kind, body=b"", flags=0, length=None):
@@ -63,7 +63,7 @@ def test_whole_frames_pass_without_being_copied():
 @pytest.mark.parametrize("kind", [*COUNTED, 99])
 def test_of_a_kind_so_many_may_come_and_no_more_until_time_has_passed(kind):
     counter = begun()
-    most = COUNTS_MAX[min(kind, len(COUNTS_MAX) - 1)]
+    most = MOST[min(kind, len(MOST) - 1)]
 
     counter.admit(frame(kind) * most, 1.0)
     with pytest.raises(FrameError) as refused:
@@ -78,7 +78,7 @@ def test_of_a_kind_so_many_may_come_and_no_more_until_time_has_passed(kind):
 def test_windows_may_be_updated_as_often_as_there_is_need():
     counter = begun()
     counter.sent(10 * OCTETS_AN_UPDATE)
-    counter.admit(frame(WINDOW_UPDATE) * (COUNTS_MAX[WINDOW_UPDATE] + 10), 0.0)
+    counter.admit(frame(WINDOW_UPDATE) * (MOST[WINDOW_UPDATE] + 10), 0.0)
 
     with pytest.raises(FrameError):
         counter.admit(frame(WINDOW_UPDATE), 0.0)

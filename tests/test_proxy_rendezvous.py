@@ -2,19 +2,19 @@
 
 from collections import Counter
 from fractions import Fraction
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gslb.proxy.rendezvous import SLOTS, Hashing
+from gslb.proxy.rendezvous import RANKINGS_MAX, SLOTS, Hashing
 from tests.targets import draws, each_place, targets, weights
 
 keys = st.integers(1, (1 << 64) - 1)
 some_keys = st.lists(keys, min_size=1, max_size=50)
-bounds = st.sampled_from([None, 1.0, 1.25, 2.0])
+bounds = st.sampled_from([1.0, 1.25, 2.0, inf])
 
 
 @pytest.mark.parametrize("given_weights", [[1] * 3, [1000] * 30, [5, 3, 1], [1, 1000]])
@@ -107,6 +107,16 @@ def test_one_whose_key_is_asked_for_by_all_spills_to_the_next_of_its_ranking_onl
     assert first.active == ceil(Fraction(5, 4) * (80 + first.active + second.active) / 10)
 
 
+def test_without_a_bound_a_key_stays_however_much_is_under_way():
+    of = targets(*[1000] * 5)
+    hashing = Hashing(of, inf)
+    first = hashing.pick(77, 0.0, 0.0)
+
+    first.active = 1_000_000
+
+    assert hashing.pick(77, 0.0, 0.0) is first
+
+
 @settings(max_examples=50)
 @given(weights(), st.integers(1, 8), st.floats(1, 3), st.integers(), st.integers(1, 300))
 def test_no_load_is_ever_above_the_bound(given_weights, keys_asked_for, bound, seed, requests):
@@ -138,6 +148,17 @@ def test_when_all_that_are_left_are_full_a_retry_still_goes_to_the_first_of_them
     picked = hashing.pick(key, draw, 0.0, {tried})
 
     assert picked is next(each for each in hashing.ranking(key) if each is not tried)
+
+
+def test_however_many_keys_are_passed_over_few_rankings_are_kept():
+    of = targets(1000, 1000, 1000)
+    hashing = Hashing(of)
+    expected = [hashing.ranking(key)[1] for key in range(1, RANKINGS_MAX + 3)]
+
+    for _ in range(2):
+        for key, second in enumerate(expected, 1):
+            assert hashing.pick(key, 0.0, 0.0, {hashing.pick(key, 0.0, 0.0)}) is second
+            assert len(hashing._rankings) <= RANKINGS_MAX
 
 
 def test_a_bound_without_room_for_all_is_a_mistake_of_ours():

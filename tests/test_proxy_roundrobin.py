@@ -3,6 +3,7 @@
 from collections import Counter
 from fractions import Fraction
 from itertools import islice
+from math import sqrt
 
 import pytest
 from hypothesis import given
@@ -85,6 +86,15 @@ def test_workers_begin_at_different_places():
 
     assert len(begun) == 8
     assert max(begun.values()) < 150
+
+
+def test_balancers_that_are_built_anew_all_the_time_keep_the_shares_too():
+    heavy, light = of = targets(9000, 1000)
+
+    begun = Counter(RoundRobin(of, seed).pick(0, 0.0, 0.0) for seed in range(5000))
+
+    assert begun[heavy] + begun[light] == 5000
+    assert abs(begun[light] - 500) < 4 * sqrt(5000 * 0.1 * 0.9)
 
 
 def test_long_cycles_begin_at_different_places_too():

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from gslb.health.belief import Belief
 from gslb.model import Region, Service
@@ -40,7 +40,6 @@ class Brief:
     state_dir: Path
     geo_database: Path | None
     asn_database: Path | None
-    node: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +116,8 @@ class Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport), "a pair of sockets is a stream"
-        self._transport = transport
+        # uvloop's transports are of no class of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, octets: bytes) -> None:
         """Take in what came."""
@@ -130,7 +129,7 @@ class Line(asyncio.Protocol):
                 return
             message = bytes(buffer[_LENGTH.size : _LENGTH.size + length])
             del buffer[: _LENGTH.size + length]
-            self._on_message(pickle.loads(message))  # noqa: S301 - from our own process alone
+            self._on_message(pickle.loads(message))
 
     def connection_lost(self, error: Exception | None) -> None:
         """Take in that the other end is gone."""

@@ -1,8 +1,8 @@
 """Listeners of the tier: connections accepted, looked at where that is asked for, and handed on.
 
 A listener is a socket that stays as long as its address and port do; what it is told to do with
-connections changes in place, so that a reload loses none that waits to be accepted.  Processes share
-a port by SO_REUSEPORT.
+connections changes in place, so that a reload loses none that waits to be accepted.  Processes
+share a port by SO_REUSEPORT.
 
 What stands before TLS (a PROXY header) or decides where a connection goes (the server name of a
 ClientHello) is peeked at: it is left in the socket, and only a PROXY header is taken out.

@@ -15,6 +15,7 @@ from gslb.errors import ReportError
 from gslb.health import report
 from gslb.health.hearing import HEARD
 from gslb.health.opinion import Flip, Opinion
+from gslb.health.share import probers_of
 from gslb.model import Subject
 
 NOBODY = "unknown"  # the label of reports whose sender is not known
@@ -38,12 +39,14 @@ class Reception:
         self._on_flip = on_flip
         self._states: dict[str, str] = {}
         self._frozen = False
-        self.opinion = Opinion(config.quorum, _regions(config))
+        self.opinion = Opinion(config.quorum, _regions(config), _proxies(config))
 
     def watch(self, config: Config, subjects: Collection[Subject]) -> None:
         """Hear the voters of *config* on *subjects* from now on."""
         self._config = config
-        flips = self.opinion.watch(subjects, config.quorum, _regions(config), now_s=self._clock())
+        flips = self.opinion.watch(
+            subjects, config.quorum, _regions(config), _proxies(config), now_s=self._clock()
+        )
         self._tell(flips)
 
     def receive(self, octets: bytes) -> None:
@@ -97,3 +100,7 @@ class Reception:
 
 def _regions(config: Config) -> dict[str, str | None]:
     return {name: voter.region for name, voter in config.voters.items()}
+
+
+def _proxies(config: Config) -> frozenset[str]:
+    return frozenset(config.voters) - probers_of(config.voters)

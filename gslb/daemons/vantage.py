@@ -21,7 +21,7 @@ from gslb.errors import ReportError
 from gslb.health import cutoff
 from gslb.health.cutoff import CutOff
 from gslb.health.report import REPORT_GAP_S, Composer
-from gslb.health.share import assigned
+from gslb.health.share import assigned, probers_of
 from gslb.health.verdict import Record, Verdict, believed_part
 from gslb.model import Monitor, Subject
 
@@ -61,13 +61,16 @@ class Vantage:
         self._composer = Composer(self.name, config.voters[self.name].key)
 
     def watch(self, subjects: Mapping[Subject, Monitor]) -> None:
-        """Probe this vantage's share of *subjects* from now on, and nothing else."""
-        voters, each = self._config.voters.keys(), self._config.probes_per_member
+        """Probe this vantage's share of *subjects* from now on, and nothing else.
+
+        One of kind proxy probes them all: it is handed those that it sends requests to.
+        """
+        probers, each = probers_of(self._config.voters), self._config.probes_per_member
         self._prober.watch(
             {
                 subject: monitor
                 for subject, monitor in subjects.items()
-                if self.name in assigned(subject, voters, each)
+                if self.name not in probers or self.name in assigned(subject, probers, each)
             }
         )
         self._turned.set()

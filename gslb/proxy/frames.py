@@ -33,7 +33,7 @@ _OTHERS: Final = 10  # extensions, which are ignored
 
 # What may come within WINDOW_S, by type; 0 for HEADERS and CONTINUATION, which are not counted.
 # DATA are empty ones that end nothing.  Updates of windows grow with what is sent.
-COUNTS_MAX: Final = (200, 0, 1000, 200, 50, 10, 500, 10, 2000, 0, 500)
+MOST: Final = (200, 0, 1000, 200, 50, 10, 500, 10, 2000, 0, 500)
 OCTETS_AN_UPDATE: Final = 1024
 
 PROTOCOL_ERROR: Final = 0x1
@@ -66,7 +66,7 @@ class FrameCounter:
         self._left = _PREFACE  # octets of what has begun
         self._hides = False  # whether that is held back
         self._began_s = 0.0
-        self._counts = [0] * len(COUNTS_MAX)
+        self._counts = [0] * len(MOST)
         self._sent = 0
         self.is_leaving = False
 
@@ -78,11 +78,11 @@ class FrameCounter:
         """Count one frame of this type, or what does as much harm; raises FrameError."""
         if now_s - self._began_s >= WINDOW_S:
             self._began_s = now_s
-            self._counts = [0] * len(COUNTS_MAX)
+            self._counts = [0] * len(MOST)
             self._sent = 0
         kind = min(kind, _OTHERS)
         self._counts[kind] += 1
-        most = COUNTS_MAX[kind]
+        most = MOST[kind]
         if kind == WINDOW_UPDATE:
             most += self._sent // OCTETS_AN_UPDATE
         if self._counts[kind] > most:

@@ -26,27 +26,33 @@ class LeastConnections:
 
     def __init__(self, targets: Sequence[Target]) -> None:
         self._targets = targets
-        self._weights = Weights(targets) if len(targets) > FEW else None
+        self._weights = Weights(targets) if targets else None
 
     def pick(
         self, key: int, draw: float, now_s: float, tried: Collection[Target] = ()
     ) -> Target | None:
         """Return a target with the least load, or the better of two; of equals by *draw*."""
-        if tried or self._weights is None:
-            return _least(untried(self._targets, tried), draw)
-        first, second = self._weights.two(draw)
+        weights, targets = self._weights, self._targets
+        if tried or weights is None or len(targets) <= FEW:
+            return _least(untried(targets, tried), draw, weights)
+        first, second = weights.two(draw)
         # Multiplied across, so that equal loads are equal.
         return second if second.active * first.weight < first.active * second.weight else first
 
 
-def _least(targets: Sequence[Target], draw: float) -> Target | None:
+def _least(targets: Sequence[Target], draw: float, weights: Weights | None) -> Target | None:
+    """Return one of *targets* with the least load; *weights* are those of all targets."""
     least = float("inf")
-    best: list[Target] = []
+    best, equals = None, 0
     for each in targets:
         load = each.active / each.weight
         if load < least:
             least = load
-            best = [each]
+            best, equals = each, 1
         elif load == least:
-            best.append(each)
-    return weighed(best, draw)
+            equals += 1
+    if equals < 2:
+        return best
+    if weights is not None and equals == len(weights.targets):  # mostly because all are idle
+        return weights.one(draw)
+    return weighed([each for each in targets if each.active / each.weight == least], draw)

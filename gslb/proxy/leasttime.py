@@ -42,24 +42,26 @@ class LeastTime:
         self, key: int, draw: float, now_s: float, tried: Collection[Target] = ()
     ) -> Target | None:
         """Return the target that costs least, or the cheaper of two; of equals by *draw*."""
-        if tried or self._weights is None:
-            return self._least(untried(self._targets, tried), draw, now_s)
-        first, second = self._weights.two(draw)
         decay_s = self._decay_s
+        if tried or self._weights is None:
+            return _cheapest(untried(self._targets, tried), draw, now_s, decay_s)
+        first, second = self._weights.two(draw)
         return second if cost(second, now_s, decay_s) < cost(first, now_s, decay_s) else first
 
-    def _least(self, targets: Sequence[Target], draw: float, now_s: float) -> Target | None:
-        decay_s = self._decay_s
-        least = float("inf")
-        best: list[Target] = []
-        for each in targets:
-            found = cost(each, now_s, decay_s)
-            if found < least:
-                least = found
-                best = [each]
-            elif found == least:
-                best.append(each)
-        return weighed(best, draw)
+
+def _cheapest(
+    targets: Sequence[Target], draw: float, now_s: float, decay_s: float
+) -> Target | None:
+    least = float("inf")
+    best: list[Target] = []
+    for each in targets:
+        found = cost(each, now_s, decay_s)
+        if found < least:
+            least = found
+            best = [each]
+        elif found == least:
+            best.append(each)
+    return weighed(best, draw)
 
 
 def cost(target: Target, now_s: float, decay_s: float = DECAY_S) -> float:

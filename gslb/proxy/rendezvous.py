@@ -6,8 +6,9 @@ moves only its own keys, to whoever each of them ranks next: by weight, to all o
 that comes, or grows, takes keys from all and moves none between others.
 
 A ranking costs a logarithm a target.  So keys are first put in `SLOTS` slots by their lowest bits,
-and who is first for a slot is kept once it was asked for.  With n equal targets one's part of the
-slots is within some ``√(n / SLOTS)`` of its share: 2 % where there are thirty.
+and who is first for a slot is kept once it was asked for; of some slots the whole ranking.
+With n equal targets one's part of the slots is within some ``√(n / SLOTS)`` of its share: 2 % where
+there are thirty.
 
 Key 0 stands for nothing to hash on, such as a header that is not there: by weight and chance.
 
@@ -21,28 +22,39 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from itertools import accumulate
-from math import ceil
+from math import ceil, inf
 
 from gslb.proxy.target import Target
 from gslb.proxy.weighted import Random, untried
 from gslb.routing.choice import key_of, ranked
 
 SLOTS = 1 << 16
+RANKINGS_MAX = 1024  # slots whose whole ranking is kept, because their first target was passed over
 
 
 class Hashing:
-    """The keys of *targets*, without a bound on anybody's load if *bound* is None."""
+    """The keys of *targets*, without a bound on anybody's load if *bound* is infinite."""
 
-    __slots__ = ("_bound", "_firsts", "_keys", "_random", "_targets", "_total", "_upto")
+    __slots__ = (
+        "_bound",
+        "_firsts",
+        "_keys",
+        "_random",
+        "_rankings",
+        "_targets",
+        "_total",
+        "_upto",
+    )
 
-    def __init__(self, targets: Sequence[Target], bound: float | None = None) -> None:
-        assert bound is None or bound >= 1, "below 1 there would not be room for all"
+    def __init__(self, targets: Sequence[Target], bound: float = inf) -> None:
+        assert bound >= 1, "below 1 there would not be room for all"
         self._targets = targets
-        self._bound = bound
+        self._bound = None if bound == inf else bound
         self._keys = [key_of(each.name.encode()) for each in targets]
         self._upto = tuple(accumulate(each.weight for each in targets))
         self._total = sum(each.weight for each in targets)
-        self._firsts: list[Target | None] = [None] * SLOTS
+        self._firsts: dict[int, Target] = {}
+        self._rankings: dict[int, Sequence[Target]] = {}
         self._random = Random(targets)
 
     def pick(
@@ -55,7 +67,7 @@ class Hashing:
         if not key:
             return self._random.pick(key, draw, now_s, tried)
         slot = key % SLOTS
-        first = self._firsts[slot]
+        first = self._firsts.get(slot)
         if first is None:
             if not self._targets:
                 return None
@@ -69,7 +81,13 @@ class Hashing:
         return [self._targets[at] for at in ranked(self._upto, self._keys, key % SLOTS)]
 
     def _next(self, key: int, tried: Collection[Target]) -> Target | None:
-        left = untried(self.ranking(key), tried)
+        slot = key % SLOTS
+        ranking = self._rankings.get(slot)
+        if ranking is None:
+            if len(self._rankings) >= RANKINGS_MAX:
+                self._rankings.clear()
+            ranking = self._rankings[slot] = self.ranking(key)
+        left = untried(ranking, tried)
         if self._bound is not None:
             for each in left:
                 if self._room(each):
