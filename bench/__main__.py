@@ -16,6 +16,7 @@ from types import ModuleType
 
 from bench import (
     detect,
+    exchanges,
     flips,
     latency,
     memory,
@@ -45,10 +46,19 @@ KEPT: dict[str, ModuleType] = {
 }
 PRINTED: dict[str, Callable[[], str]] = {"mmdb": mmdb.figure, "detect": detect.figure}
 # Only where it is asked for by its name.
-ASKED_FOR: dict[str, Callable[[], str]] = {"profile": profile.figure}
+ASKED_FOR: dict[str, Callable[[], str]] = {
+    "profile": profile.figure,
+    "exchange": exchanges.figure,
+}
 FIGURES = (*KEPT, *PRINTED)
 KNOWN = (*FIGURES, *ASKED_FOR, "report")
-MODULES: dict[str, ModuleType] = {**KEPT, "mmdb": mmdb, "detect": detect, "profile": profile}
+MODULES: dict[str, ModuleType] = {
+    **KEPT,
+    "mmdb": mmdb,
+    "detect": detect,
+    "profile": profile,
+    "exchange": exchanges,
+}
 
 
 def main() -> int:

@@ -172,18 +172,21 @@ def gslb(folder: Path, ports: Ports, certificate: Path, program: Sequence[str]) 
     services = {"www": ports.quick, **dict.fromkeys(rules, ports.slow)}
     zone = {
         "zone": "example.com",
+        "file": "example.com.zone",
         "services": {
             name: {"monitor": _monitor(port, ports), "pools": {REGION: list(MEMBERS)}}
             for name, port in services.items()
         },
     }
     (folder / "example.com.yaml").write_text(json.dumps(zone))
+    (folder / "example.com.zone").write_text(
+        "$TTL 300\n@ SOA ns1 hostmaster 1 7200 3600 1209600 300\n@ NS ns1\nns1 A 192.0.2.1\n"
+    )
     config = folder / "gslb.yaml"
     config.write_text(
         json.dumps(
             {
                 "state_dir": str(folder / "var"),
-                "listen": {"dns": [f"127.0.0.1:{ports.admin + 1}"], "admin": None},
                 "zones": ["example.com.yaml"],
                 "regions": {REGION: {"location": [53.34, -6.26], "proxies": ["127.0.0.1"]}},
                 "monitors": {

@@ -33,6 +33,7 @@ STEADY_PART = 0.5  # of what the slowest can
 # A proxy that does less than this part of nginx is left out of the higher of two steady rates.
 FAST_MIN = 0.4
 SLOW_RATE, SLOW_CONNECTIONS, SLOW_SECONDS_MIN = 600.0, 200, 8.0
+NOTE_MAX = 200
 DIRECT = "members directly"
 
 
@@ -96,7 +97,8 @@ def measure(
                 found["servers"][proxy.name]["command"] = " ".join(up[proxy.name].argv)
             except NotMeasured as why:
                 found["servers"].pop(proxy.name, None)
-                found["notes"].append(f"{proxy.name}: left out, {why}")
+                said = " ".join(str(why).split())[:NOTE_MAX]
+                found["notes"].append(f"{proxy.name}: left out, {said}")
         if not up:
             raise NotMeasured("; ".join(found["notes"]))
         wanted = [each for each in NAMES if not only or each in only]

@@ -53,8 +53,8 @@ TABLES: dict[str, tuple[str, Rows]] = {
     "reports": ("reports", reports.rows),
     "memory of many members": ("reports", reports.memory_rows),
     "opinion": ("opinion", opinion.rows),
-    "tier aims": ("proxy", proxyaims.rows),
     "tier": ("proxy", proxytables.rows),
+    "tier aims": ("proxy", proxyaims.rows),
     "tier, slow members": ("proxy", proxytables.slow_rows),
     "tier, idle connections": ("proxy", proxytables.idle_rows),
     "tier, proxies": ("proxy", proxytables.server_rows),
@@ -65,9 +65,13 @@ FIGURES = tuple(dict.fromkeys(figure for figure, _ in TABLES.values()))
 def main() -> None:
     """Draw the plots and put the tables into the page."""
     text = PAGE.read_text()
+    noted: set[str] = set()
     for name, (figure, rows) in TABLES.items():
         if found := store.load(figure):
-            text = put(text, name, _markdown(*rows(found)) + _notes(found))
+            # What was left out is said once, below the first table.
+            notes = "" if figure in noted else _notes(found)
+            noted.add(figure)
+            text = put(text, name, _markdown(*rows(found)) + notes)
     results = {figure: store.load(figure) for figure in FIGURES}
     kept = {figure: found for figure, found in results.items() if found}
     text = put(text, "machine", _machine(kept, text))

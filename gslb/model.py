@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 from fractions import Fraction
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
@@ -298,13 +298,24 @@ class Quorum:
     unknown_after_s: float | None = 3600.0
 
 
+class VoterKind(StrEnum):
+    """What stands behind a vantage: a prober alone, or a region's L7 tier with its traffic."""
+
+    PROBER = "prober"
+    PROXY = "proxy"
+
+
 @dataclass(frozen=True, slots=True)
 class Voter:
-    """A vantage that may vote: where it stands, if that is said, and the key of its reports."""
+    """A vantage that may vote: where it stands, if that is said, and the key of its reports.
+
+    Those of kind proxy vote like others, but never take a member out by themselves.
+    """
 
     name: str
     region: str | None
     key: bytes = field(repr=False)
+    kind: VoterKind = VoterKind.PROBER
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,9 @@ from gslb.health.cutoff import CutOff
 from gslb.health.probe import OK, Result, failed
 from gslb.health.report import REPORT_GAP_S, Composer
 from gslb.health.schedule import Schedule
-from gslb.health.share import assigned
+from gslb.health.share import assigned, probers_of
 from gslb.health.verdict import Record, Verdict, believed_part, observe, worst_detection_s
-from gslb.model import Failback, Monitor, Quorum, SafetyCatch, Voter
+from gslb.model import Failback, Monitor, Quorum, SafetyCatch, Voter, VoterKind
 from gslb.routing.entryimage import encode_entry
 from tests.nodes import config, probed, subject_of, world_of
 from tests.world import pool, service
@@ -47,7 +47,10 @@ QUIET_S = NOTICED_S + 3 * EXPIRY_S + CATCH_S + FAILBACK.hold_s + FAILBACK.ramp_s
 
 @cache
 def world(voters: tuple[str, ...], rule: str, share: int | None, fails_back: bool) -> World:
-    """Return what all nodes serve; *voters* are names, each with a region after a colon or none."""
+    """Return what all nodes serve; *voters* are names, each with a region after a colon or none.
+
+    Those with a ~ before their name are of kind proxy.
+    """
     failback = FAILBACK if fails_back else Failback()
     pools = (pool("us", *probed(*US)), pool("eu", *probed(*EU)))
     named = [each.partition(":") for each in voters]
@@ -57,7 +60,15 @@ def world(voters: tuple[str, ...], rule: str, share: int | None, fails_back: boo
             service(*pools, owner="two", answers=2, healthy_at_least=Fraction(2, 3)),
             monitors={"web": MONITOR},
             quorum=Quorum(rule, expiry_s=EXPIRY_S),
-            voters={name: Voter(name, region or None, name.encode()) for name, _, region in named},
+            voters={
+                name.lstrip("~"): Voter(
+                    name.lstrip("~"),
+                    region or None,
+                    name.encode(),
+                    VoterKind.PROXY if name.startswith("~") else VoterKind.PROBER,
+                )
+                for name, _, region in named
+            },
             report_interval_s=REPORT_S,
             probes_per_member=share,
             max_withdrawal=SafetyCatch(Fraction(1, 2), CATCH_S),
@@ -95,8 +106,13 @@ class Vantage:
             return
         self.lives, self.life = True, self.life + 1
         made = self.fleet.world.config
-        voters, each = made.voters.keys(), made.probes_per_member
-        mine = [s for a in EVERYONE if self.name in assigned(s := subject_of(a), voters, each)]
+        probers, each = probers_of(made.voters), made.probes_per_member
+        own = made.voters[self.name]
+        if own.kind is VoterKind.PROXY:
+            mine = [subject_of(a) for a in {"us": US, "eu": EU}.get(own.region, EVERYONE)]
+        else:
+            everyone = map(subject_of, EVERYONE)
+            mine = [s for s in everyone if self.name in assigned(s, probers, each)]
         self.records = dict.fromkeys(mine, Record())
         self.unseen = set(mine)
         self.schedule = Schedule(self.name)
@@ -241,7 +257,7 @@ class Fleet:
         self._order = count()
         self.world = world(tuple(voters.split()), rule, share, fails_back)
         self.alive = dict.fromkeys(EVERYONE, True)
-        names = [each.partition(":")[0] for each in voters.split()]
+        names = [each.partition(":")[0].lstrip("~") for each in voters.split()]
         self.links = {(v, f"ns{n}"): Link() for v in names for n in range(nodes)}
 
         def clock_s() -> float:

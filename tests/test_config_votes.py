@@ -35,6 +35,17 @@ def test_what_is_not_written_leaves_the_nodes_own_prober_alone(folder):
     assert (config.cut_off_at, config.max_withdrawal) == (Fraction(1, 2), None)
 
 
+def test_a_voter_is_a_prober_unless_it_is_said_to_be_a_proxy(folder):
+    config = folder.load(THREE.replace("eu: {region", "eu: {kind: proxy, region"))
+
+    assert {name: voter.kind.value for name, voter in config.voters.items()} == {
+        "eu": "proxy",
+        "us": "prober",
+        "ap": "prober",
+    }
+    assert config.hash != folder.load(THREE).hash
+
+
 def test_everything_about_votes_can_be_written(folder):
     config = folder.load(
         THREE.replace(
@@ -191,6 +202,37 @@ WRONG = [
         "vantages.quorum",
         "each member is probed by 1 (`probes_per_member`)",
         "up to 1",
+    ),
+    (
+        f"vantages: {{{TWO[:-1]}, p: {{kind: proxy, region: eu-west, key: {AP}}}}}, "
+        "probes_per_member: 1, quorum: «3}",
+        "vantages.quorum",
+        "each member is probed by 1 (`probes_per_member`), and there is 1 of kind proxy",
+        "up to 2",
+    ),
+    (
+        f"vantages: {{voters: «{{p: {{kind: proxy, region: eu-west, key: {EU}}}}}}}",
+        "vantages.voters",
+        "are all of kind proxy, so no member could ever be taken out",
+        "add a voter of kind prober",
+    ),
+    (
+        f"vantages: {{{TWO[:-1]}, «p: {{kind: proxy, key: {AP}}}}}}}",
+        "vantages.voters.p",
+        "is of kind proxy and has no region",
+        "write its region",
+    ),
+    (
+        f"vantages: {{{TWO[:-1]}, p: {{kind: «prox, region: eu-west, key: {AP}}}}}}}",
+        "vantages.voters.p.kind",
+        "'prox' is not one of the words known here",
+        "prober or proxy",
+    ),
+    (
+        f"vantages: {{{TWO[:-1]}, p: {{kind: proxy, region: eu-west, key: {AP}}}}}}}\nvantage: «p",
+        "vantage",
+        "'p' is of kind proxy",
+        "kind prober",
     ),
     (f"vantages: {{{TWO}, min_vantages: «3}}", "vantages.min_vantages", "never heard", "up to 2"),
     ("vantages: {min_vantages: «0}", "vantages.min_vantages", "out of range", "from 1"),

@@ -165,6 +165,69 @@ def test_a_vantage_that_lies_takes_nobody_out_and_keeps_nobody_in(fleet, lie):
     assert all(A not in fleet.served(node) for node in fleet.nodes.values())
 
 
+@pytest.mark.parametrize("rule", ["any", "majority"])
+@pytest.mark.parametrize("liars", ["p", "pq", "pqrs"])
+def test_proxies_that_lie_take_nobody_out_however_many(rule, liars):
+    fleet = well(Fleet(voters="a b c ~p:us ~q:eu ~r ~s", rule=rule))
+    for name in liars:
+        fleet.vantages[name].lies = lambda _: False
+
+    fleet.run(QUIET_S)
+
+    assert downs(fleet) == set()
+    fleet.check_alike()
+
+
+def test_one_proxy_that_calls_all_alive_keeps_nobody_in():
+    fleet = well(Fleet(voters="a b c ~p:us ~q:eu"))
+    fleet.vantages["p"].lies = lambda _: True
+    fleet.alive[A] = False
+
+    fleet.run(NOTICED_S)
+
+    assert all(A not in fleet.served(node) for node in fleet.nodes.values())
+
+
+def test_with_one_prober_a_proxy_confirms_a_death_and_neither_could_alone():
+    fleet = well(Fleet(voters="a ~p:us ~q:us"))
+    fleet.vantages["p"].blind = fleet.vantages["q"].blind = frozenset({B})
+    fleet.run(QUIET_S)
+    assert downs(fleet) == set()
+
+    fleet.vantages["a"].blind = frozenset({B})
+    fleet.run(QUIET_S)
+
+    assert downs(fleet) == {B}
+
+
+def test_when_all_probers_die_the_proxies_take_nobody_out_and_leave_the_dead_where_they_are():
+    fleet = well(Fleet(voters="a b ~p:us ~q:eu"))
+    fleet.alive[A] = False
+    fleet.run(QUIET_S)
+    fleet.vantages["a"].die()
+    fleet.vantages["b"].die()
+    fleet.run(3 * EXPIRY_S)
+    fleet.alive[B] = False
+
+    fleet.run(QUIET_S)
+
+    assert downs(fleet) == {A}
+    assert all(fleet.served(node) == {*EVERYONE} - {A} for node in fleet.nodes.values())
+    fleet.alive[A] = True
+    fleet.run(QUIET_S)
+    assert all(A in fleet.served(node) for node in fleet.nodes.values())
+
+
+def test_when_most_of_the_world_dies_it_is_believed_though_a_proxys_region_stands():
+    fleet = well(Fleet(voters="a b c ~p:us ~q:eu"))
+    for address in US:
+        fleet.alive[address] = False
+
+    fleet.run(QUIET_S)
+
+    fleet.check_alike()
+
+
 def test_clocks_ten_seconds_apart_change_nothing():
     fleet = well(Fleet(15, apart=True))
     clocks = [each.clock_s for each in (*fleet.nodes.values(), *fleet.vantages.values())]
@@ -229,13 +292,20 @@ class Life:
     """One fleet's misfortunes, and what must hold throughout them."""
 
     def __init__(self, seed: int) -> None:
-        voters = ("a b c", "a b c d", "a:us b:us c:eu d:eu e:ap", "a:us b:eu c:ap", "a b c d e")
+        voters = (
+            "a b c",
+            "a b c d",
+            "a:us b:us c:eu d:eu e:ap",
+            "a:us b:eu c:ap",
+            "a b c d e",
+            "a:us b:eu c:ap ~p:us ~q:eu",
+        )
         self.fleet = fleet = Fleet(
             seed,
-            voters[seed % 5],
+            voters[seed % 6],
             nodes=2 + seed % 2,
             rule=("majority", "majority", "majority", "any", "all")[seed // 5 % 5],
-            share=3 if seed % 7 == 0 and seed % 5 != 3 else None,
+            share=3 if seed % 7 == 0 and seed % 6 not in (3, 5) else None,
             fails_back=seed % 3 == 0,
             apart=seed % 2 == 1,
         )

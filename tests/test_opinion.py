@@ -366,6 +366,86 @@ def test_a_vantage_that_is_no_longer_cut_off_votes_again():
     assert desk.states() == {"a": "heard", "b": "heard"}
 
 
+# Voters of kind proxy
+
+
+def test_proxies_that_see_a_member_dead_do_not_take_it_out_without_a_prober():
+    desk = Desk("a ~p ~q")
+    desk.say("UDD")
+    assert desk.word == "up"
+
+    desk.now_s = 1.0
+    desk.hear("a", "D")
+
+    assert desk.word == "down"
+
+
+def test_a_member_stays_down_when_its_prober_falls_silent_and_the_proxy_still_sees_it_dead():
+    desk = Desk("a ~p")
+    desk.say("DD")
+    for now_s in range(5, int(4 * EXPIRY_S), 5):
+        desk.at(float(now_s))
+        desk.hear("p", "D")
+    assert (desk.states()["a"], desk.word) == ("silent", "down")
+
+    desk.hear("p", "U")
+
+    assert desk.word == "up"
+
+
+def test_a_prober_that_is_cut_off_lets_no_proxy_take_a_member_out():
+    desk = Desk("a b ~p ~q", Quorum("any"))
+    desk.say("UUUU")
+    for now_s in range(5, int(3 * EXPIRY_S), 5):
+        desk.at(float(now_s))
+        desk.hear("a", "D", cut_off=True)
+        desk.say(".UDD")
+
+    assert desk.turned == ["up"]
+
+
+def test_when_all_probers_are_cut_off_it_is_the_world_though_a_proxys_region_stands():
+    desk = Desk("a b c ~p")
+    desk.say("UUUU")
+
+    for name in "abc":
+        desk.now_s += 1.0
+        desk.hear(name, "D", cut_off=True)
+
+    assert desk.word == "down"
+
+
+def test_each_voter_is_shown_with_its_kind():
+    desk = Desk("a ~p ~q")
+    desk.say("UU.")
+
+    kinds = {each.name: each.kind.value for each in desk.opinion.vantages(now_s=START_S)}
+    assert kinds == {"a": "prober", "p": "proxy", "q": "proxy"}
+    votes = desk.opinion.votes(WWW, now_s=START_S)
+    assert {vote.vantage: vote.kind.value for vote in votes} == {"a": "prober", "p": "proxy"}
+
+
+@given(
+    st.sampled_from(RULES),
+    st.sampled_from([{}, UP_SINCE_THE_START]),
+    st.lists(
+        st.tuples(st.sampled_from("UD?."), st.sampled_from("U?."), st.booleans(), st.booleans()),
+        max_size=40,
+    ),
+)
+def test_however_many_proxies_lie_no_member_goes_out_that_no_prober_sees_down(rule, stored, says):
+    desk = Desk("z ~p ~q ~r:eu", rule, restored=stored)
+    for tick, (lie, truth, cut_off, anew) in enumerate(says):
+        desk.at(tick * 4.0)
+        for name in "pqr":
+            if lie != ".":
+                desk.hear(name, lie, cut_off=cut_off, anew=anew, since_s=-99.0)
+        if truth != ".":
+            desk.hear("z", truth, cut_off=cut_off)
+
+    assert "down" not in desk.turned
+
+
 # When a verdict may flip
 
 
@@ -475,7 +555,7 @@ events = st.tuples(
 
 @given(
     st.sampled_from(RULES),
-    st.sampled_from(["a b c d", "a:eu b:eu c:us d:us", "a:eu b:eu c:eu d"]),
+    st.sampled_from(["a b c d", "a:eu b:eu c:us d:us", "a:eu b:eu c:eu d", "a b ~c ~d:eu"]),
     st.lists(events, max_size=30),
     st.data(),
 )

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from gslb.health.quorum import Vote, conclude, tally
 from gslb.health.verdict import Record, Verdict
-from gslb.model import Quorum
+from gslb.model import Quorum, VoterKind
 
+PROBER, PROXY = VoterKind.PROBER, VoterKind.PROXY
 UP, DOWN, UNKNOWN = Verdict.UP, Verdict.DOWN, Verdict.UNKNOWN
 MAJORITY = Quorum()
 
@@ -73,6 +74,91 @@ def test_a_vote_that_is_left_out_does_not_count(why):
     left = tally([one, *(replace(vote, left_out=why) for vote in others)], MAJORITY)
 
     assert (left.verdict, left.heard, left.down) == (UP, 1, 0)
+
+
+# Votes of kind proxy
+
+
+def mixed(words):
+    """Return a vote for each letter; those after a ~ are of kind proxy: ``UD~DD``.
+
+    Each turned one second after the one before it.
+    """
+    probers, _, proxies = words.partition("~")
+    return [
+        replace(vote, since_s=float(number), kind=PROBER if number < len(probers) else PROXY)
+        for number, vote in enumerate(votes(probers + proxies))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "verdict", "since_s"),
+    [
+        ("U~DDDD", UP, 0.0),  # proxies alone take nobody out
+        ("UU~DDDD", UP, 1.0),  # since the last prober came round
+        ("?~DDD", UNKNOWN, 0.0),  # nor do they conclude anything against a member by themselves
+        ("~DDD", UNKNOWN, 0.0),
+        ("~UUD", UP, 1.0),  # what they saw serve does
+        ("?~U", UP, 1.0),
+        ("D~D", DOWN, 1.0),  # and they count: with one prober they make a majority
+        ("DU~D", DOWN, 2.0),
+        ("UD~D", DOWN, 2.0),
+        ("DU~UUU", UP, 3.0),
+        ("U~UU", UP, 0.0),
+    ],
+)
+def test_proxies_count_but_take_nobody_out_by_themselves(words, verdict, since_s):
+    counted = tally(mixed(words), MAJORITY)
+
+    assert (counted.verdict, counted.since_s) == (verdict, since_s)
+
+
+@pytest.mark.parametrize("rule", ["majority", "any", "all"])
+def test_a_member_is_down_only_since_a_prober_said_so(rule):
+    early, late = mixed("~DDD"), replace(votes("D", 9.0)[0], vantage="p")
+
+    assert tally([*early, late], Quorum(rule)).since_s == 9.0
+
+
+@pytest.mark.parametrize(
+    ("words", "doubted", "flips"),
+    [
+        ("U~DD", 0, True),
+        ("U~UU", 1, False),
+        ("D~DD", 0, True),
+        ("D~DD", 1, False),
+        ("~U", 0, False),
+    ],
+)
+def test_a_doubt_is_told_only_if_the_verdict_could_turn_by_it(words, doubted, flips):
+    counted = mixed(words)
+    counted[doubted] = replace(counted[doubted], flips_at_s=5.0)
+
+    assert (tally(counted, MAJORITY).flips_at_s is not None) is flips
+
+
+@given(
+    st.sampled_from(["majority", "any", "all", "count", "percent"]),
+    st.integers(0, 100),
+    st.text("UD?", max_size=5),
+    st.text("UD?", max_size=6),
+    st.lists(st.sampled_from([None, "eu", "us"]), min_size=11, max_size=11),
+)
+def test_down_takes_a_prober_that_says_so_whatever_proxies_say(
+    rule, number, probers, proxies, regions
+):
+    counted = [
+        replace(vote, region=region)
+        for vote, region in zip(mixed(f"{probers}~{proxies}"), regions, strict=False)
+    ]
+
+    verdict = tally(counted, Quorum(rule, number)).verdict
+
+    if verdict is DOWN:
+        assert "D" in probers
+    if "U" in probers and "D" not in probers:
+        assert verdict is UP
+    assert verdict is tally(reversed(counted), Quorum(rule, number)).verdict
 
 
 def test_a_rule_that_does_not_exist_is_a_bug():

@@ -20,7 +20,8 @@ WWW, API = (
 class Desk:
     """A node that hears vantages say U, D or ? of its subjects; times count from `START_S`.
 
-    *voters* are names, each with its region after a colon if it has one: ``a b:eu``.
+    *voters* are names, each with its region after a colon if it has one: ``a b:eu``.  Those
+    with a ~ before their name are of kind proxy.
     """
 
     def __init__(
@@ -31,16 +32,17 @@ class Desk:
         restored: Mapping[Subject, Record] | None = None,
     ) -> None:
         named = [each.partition(":") for each in voters.split()]
-        self.regions = {name: region or None for name, _, region in named}
+        self.proxies = {name[1:] for name, *_ in named if name.startswith("~")}
+        self.regions = {name.lstrip("~"): region or None for name, _, region in named}
         self.keys = {name: name.encode() for name in self.regions}
         self.quorum, self.subjects = quorum, subjects
         self.now_s = 0.0
         self.numbers: dict[str, tuple[int, int]] = {}
         self.turns: dict[tuple[str, Subject], tuple[str, float]] = {}
         self.flips: list[Flip] = []
-        self.opinion = Opinion(quorum, self.regions)
+        self.opinion = Opinion(quorum, self.regions, self.proxies)
         self.opinion.restore(restored or {})
-        self._keep(self.opinion.watch(subjects, quorum, self.regions, now_s=START_S))
+        self._keep(self.opinion.watch(subjects, quorum, self.regions, self.proxies, now_s=START_S))
 
     def report(
         self,

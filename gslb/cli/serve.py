@@ -22,7 +22,7 @@ from gslb.daemons.controller import TICK_S
 from gslb.daemons.node import Node
 from gslb.errors import Complaint, ConfigError
 from gslb.health.report import REPORT_GAP_S
-from gslb.health.share import assigned
+from gslb.health.share import assigned, probers_of
 from gslb.health.verdict import worst_detection_s
 from gslb.model import Discover, Monitor, Subject
 from gslb.routing.snapshot import map_keys, members_of
@@ -107,9 +107,9 @@ def check(
         show_table(("monitor", "type", "members", "worst time from death to changed answers"), rows)
     if read.voters:
         show_table(
-            ("voter", "region", "members"),
+            ("voter", "kind", "region", "members"),
             [
-                (name, read.voters[name].region or "", members)
+                (name, read.voters[name].kind.value, read.voters[name].region or "", members)
                 for name, members in watched_by(read).items()
             ],
         )
@@ -139,7 +139,12 @@ def summary_of(config: Config) -> dict[str, object]:
             for each, members in monitored(config)
         ],
         "voters": [
-            {"vantage": name, "region": config.voters[name].region, "members": members}
+            {
+                "vantage": name,
+                "kind": config.voters[name].kind.value,
+                "region": config.voters[name].region,
+                "members": members,
+            }
             for name, members in watched_by(config).items()
         ],
         "discovers": [
@@ -186,13 +191,28 @@ def monitored(config: Config) -> list[tuple[Monitor, int]]:
 
 
 def watched_by(config: Config) -> dict[str, int]:
-    """Return how many addresses each voter probes."""
+    """Return how many addresses each voter probes: of kind proxy those of its region's members."""
+    probers = probers_of(config.voters)
     counts = Counter(
         voter
         for subject in subjects_of(config)
-        for voter in assigned(subject, config.voters, config.probes_per_member)
+        for voter in assigned(subject, probers, config.probes_per_member)
     )
+    for name, voter in config.voters.items():
+        if name not in probers:
+            counts[name] = len(_members_in(config, voter.region))
     return {name: counts[name] for name in config.voters}
+
+
+def _members_in(config: Config, region: str | None) -> set[Subject]:
+    return {
+        member.subject
+        for service in config.services()
+        for pool in service.pools
+        if pool.region == region
+        for member in pool.members
+        if member.subject is not None
+    }
 
 
 def subjects_of(config: Config) -> set[Subject]:

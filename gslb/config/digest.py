@@ -30,7 +30,7 @@ def digest(main: Main, zones: Iterable[ReadZone]) -> str:
         list(main.known.regions.values()),
         [_meant(monitor) for monitor in main.known.monitors.values()],
         main.quorum,
-        [(voter.name, voter.region) for voter in main.voters.values()],
+        [(voter.name, voter.region, voter.kind.value) for voter in main.voters.values()],
         spec.vantages.report_interval,
         spec.vantages.probes_per_member,
         spec.vantages.cut_off_at,

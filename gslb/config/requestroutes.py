@@ -21,6 +21,7 @@ from gslb.config.routekeys import (
 from gslb.config.tierfiles import TierFiles
 from gslb.config.upstreams import Offered
 from gslb.tier import (
+    UNCHANGED,
     Action,
     Affinity,
     Balance,
@@ -98,6 +99,7 @@ class RequestRouteReader:
                 connect_s=spec.timeouts.connect,
                 response_s=spec.timeouts.response,
                 idle_s=spec.timeouts.idle,
+                tunnel_s=spec.timeouts.tunnel,
                 total_s=spec.timeouts.total,
             ),
             retry=Retry(
@@ -152,7 +154,8 @@ class RequestRouteReader:
         if spec.file is not None:
             if spec.body is not None:
                 (at / "file").wrong("stands beside `body`", "keep one of the two", on_key=True)
-            body = self.files.content(spec.file, at / "file") or b""
+            else:
+                body = self.files.content(spec.file, at / "file") or b""
             kind = spec.type or HTML_TYPE
         if spec.status in NO_BODY and (body or spec.file is not None):
             at.wrong(f"a response of status {spec.status} has no body", "leave it out")
@@ -222,7 +225,7 @@ def rewrite(spec: RewriteSpec, at: At) -> Rewrite:
                 (place / name).wrong(problem, "keep one of them", on_key=True)
     if spec.path is not None:
         _check_template(spec.path.pattern, spec.path.to, at / "path" / "to")
-    return Rewrite(
+    made = Rewrite(
         path_pattern=None if spec.path is None else spec.path.pattern,
         path_to="" if spec.path is None else spec.path.to,
         host=spec.host,
@@ -231,6 +234,7 @@ def rewrite(spec: RewriteSpec, at: At) -> Rewrite:
         response_set=tuple(response.set.items()),
         response_remove=frozenset(map(str.lower, response.remove)),
     )
+    return UNCHANGED if made == UNCHANGED else made
 
 
 def _check_template(pattern: str, template: str, at: At) -> None:

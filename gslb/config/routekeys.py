@@ -254,6 +254,9 @@ class TimeoutsSpec(Keys):
     connect: Annotated[float, *span(0.01, 300)] = field("1s", "To accept a connection.")
     response: Annotated[float, *span(0.01, DAY_S)] = field("30s", "Until its response begins.")
     idle: Annotated[float, *span(0.01, DAY_S)] = field("60s", "Between octets.")
+    tunnel: Annotated[float, *span(0.01, 366 * DAY_S)] = field(
+        "1h", "Between octets in a tunnel, such as a WebSocket."
+    )
     total: Annotated[float, *span(0.01, DAY_S)] | None = field(None, "In all; null: for ever.")
 
 

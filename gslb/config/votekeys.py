@@ -33,6 +33,7 @@ from gslb.config.fields import (
     required,
     span,
     whole,
+    words,
 )
 from gslb.config.scalars import DAY_S
 from gslb.config.secrets import SecretSpec
@@ -49,6 +50,11 @@ class VoterSpec(Keys):
 
     region: Label | None = field(
         None, "Name of the region that it stands in; several in one region have one vote."
+    )
+    kind: Annotated[str, *words("prober", "proxy")] = field(
+        "prober",
+        "prober, or proxy: the region's L7 tier, which votes on its members and whose word brings "
+        "forward everyone's next probe, but which never takes a member out alone.",
     )
     key: AnySecret = required("Key that authenticates its reports.")
 
@@ -77,7 +83,7 @@ class VantagesSpec(Keys):
         "5s", "Time between a vantage's reports; a flip is reported at once."
     )
     probes_per_member: ProbesPerMember = field(
-        "all", "How many of the voters probe each member: all, or a number."
+        "all", "How many of the voters of kind prober probe each member: all, or a number."
     )
     voters: Annotated[
         dict[Label, VoterSpec],

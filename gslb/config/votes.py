@@ -1,15 +1,15 @@
 """Who may vote, as written → the voters and their quorum, if it can ever be met.
 
 A quorum that more vantages would have to meet than there are would never take a member out:
-that is wrong, and not merely odd.  Where several voters stand in one region, a region has one
-vote, so what is counted are places.
+that is wrong, and not merely odd; so are voters without a prober among them.  Where several
+voters stand in one region, a region has one vote, so what is counted are places.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from gslb.config import secrets
@@ -18,7 +18,7 @@ from gslb.config.mainkeys import MainFile
 from gslb.config.nodes import At, closest, shown
 from gslb.config.secrets import SecretReader
 from gslb.config.votekeys import VantagesSpec
-from gslb.model import Quorum, SafetyCatch, Voter
+from gslb.model import Quorum, SafetyCatch, Voter, VoterKind
 
 REPORTS_IN_EXPIRY = 2  # so that one lost report silences nobody
 WITHDRAWAL = SafetyCatch(Fraction(1, 2), 60.0)  # where several vote and nothing is written
@@ -26,7 +26,7 @@ WITHDRAWAL = SafetyCatch(Fraction(1, 2), 60.0)  # where several vote and nothing
 
 @dataclass(frozen=True, slots=True)
 class VoteReader:
-    """Reads who votes, for a node, or for the vantage that is called *vantage*.
+    """Reads who votes, for a node, for the vantage *vantage*, or for the L7 tier in *region*.
 
     `top` is the place of the whole main file.
     """
@@ -35,6 +35,7 @@ class VoteReader:
     known: Known
     secrets: SecretReader
     vantage: str | None = None
+    region: str | None = None
 
     def quorum(self, spec: VantagesSpec) -> Quorum:
         """Return the rule of the votes."""
@@ -69,13 +70,18 @@ class VoteReader:
             here = at / name
             if written.region is not None:
                 self.known.check_region(written.region, here / "region")
+            elif written.kind == VoterKind.PROXY and not here.spoiled:
+                problem = "is of kind proxy and has no region, so no tier knows that it is this one"
+                here.wrong(problem, "write its region", on_key=True)
             key = None
             if self.vantage in (None, name):
-                key = self.secrets.read(written.key, here / "key", secrets.key)
+                is_own = written.kind == VoterKind.PROXY and written.region == self.region
+                read = replace(self.secrets, is_needed=self.secrets.is_needed or is_own)
+                key = read.read(written.key, here / "key", secrets.key)
             if key is not None and (first := holders.setdefault(key, name)) != name:
                 problem = f"is the key of {first} too, so either can speak for the other"
                 (here / "key").warn(problem, "give each voter a key of its own")
-            found[name] = Voter(name, written.region, key or b"")
+            found[name] = Voter(name, written.region, key or b"", VoterKind(written.kind))
         self._check_own(spec, found, at)
         return found
 
@@ -86,15 +92,25 @@ class VoteReader:
             here = self.top / "vantage" if self.vantage is None else at
             here.wrong(f"there is no voter {shown(own)}", closest(own, voters, what="voter"))
             return
+        voter = None if own is None else voters.get(own)
+        if self.vantage is None and voter is not None and voter.kind is VoterKind.PROXY:
+            problem = f"{shown(own)} is of kind proxy, and a node's own prober is none"
+            (self.top / "vantage").wrong(problem, "name a voter of kind prober")
         vantages = self.top / "vantages"
         if not voters and not at.spoiled:
             if self.top.has("vantages"):
                 problem = "has no effect without voters: the node's own prober alone votes"
                 vantages.warn(problem, "list `voters`, or leave it out", on_key=True)
             return
+        probers = len(_probers(spec.vantages))
+        if voters and not probers and not at.spoiled:
+            problem = "are all of kind proxy, so no member could ever be taken out"
+            at.wrong(problem, "add a voter of kind prober: proxies alone only speed it up")
+            return
         share = spec.vantages.probes_per_member
-        if share is not None and share > len(voters) and not at.spoiled:
-            problem = f"{share} is more than there are: {_there_are(len(voters), 'voter')}"
+        if share is not None and share > probers and not at.spoiled:
+            what = "voter" if probers == len(voters) else "prober"
+            problem = f"{share} is more than there are: {_there_are(probers, what)}"
             (vantages / "probes_per_member").warn(problem, "write a smaller number, or all")
 
     def check_carried(self, spec: MainFile) -> None:
@@ -120,14 +136,21 @@ def withdrawal(spec: MainFile, top: At) -> SafetyCatch | None:
     return WITHDRAWAL if len(spec.vantages.voters) > 1 and not is_written else None
 
 
+def _probers(spec: VantagesSpec) -> list[str]:
+    return [name for name, voter in spec.voters.items() if voter.kind != VoterKind.PROXY]
+
+
 def _votes(spec: VantagesSpec) -> tuple[int, str]:
     """Return how many votes a member can have at most, and why no more."""
     voters = max(1, len(spec.voters))
     regions = Counter(v.region for v in spec.voters.values() if v.region is not None)
     places = voters - sum(regions.values()) + len(regions)
-    if spec.probes_per_member is not None and spec.probes_per_member < places:
-        share = spec.probes_per_member
-        return share, f"each member is probed by {share} (`probes_per_member`)"
+    proxies = len(spec.voters) - len(_probers(spec))
+    share = spec.probes_per_member
+    if share is not None and share + proxies < places:
+        beside = f", and there {'is' if proxies == 1 else 'are'} {proxies} of kind proxy"
+        why = f"each member is probed by {share} (`probes_per_member`){beside if proxies else ''}"
+        return share + proxies, why
     if places < voters:
         return places, f"{voters} voters have {places}, since those of a region have one"
     return voters, _there_are(voters, "voter")

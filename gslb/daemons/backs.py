@@ -8,12 +8,15 @@ has been idle for long: its member may be about to close it (RFC 9112 9.3.1).
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from ipaddress import ip_address
+from typing import Final, cast
 
 from gslb.errors import MessageError
+from gslb.model import Address
 from gslb.proxy import preface
 from gslb.proxy.exchange import IDEMPOTENT, Exchange
 from gslb.proxy.head import Fields, ResponseHead
@@ -50,8 +53,8 @@ class BackConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport), "members are reached over streams"
-        self._transport = transport
+        # uvloop's transports are of no class of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, octets: bytes) -> None:
         """Take in what the member sent."""
@@ -188,10 +191,11 @@ class Pool:
     ) -> None:
         self._target = target
         self._address = address
-        self._upstream = upstream
+        self.upstream = upstream
         self._most = most
         self._clock = clock
         self._secure = secure
+        self._is_retired = False
         self._idle: list[BackConnection] = []
         self._all: set[BackConnection] = set()
         self._opening: dict[Exchange, asyncio.Task[None]] = {}
@@ -217,8 +221,8 @@ class Pool:
                 return
         if self.connections < self._most:
             self._open_for(exchange)
-        elif len(self._waiting) < self._upstream.queue_max:
-            self._waiting.append((exchange, self._clock() + self._upstream.queue_s))
+        elif len(self._waiting) < self.upstream.queue_max:
+            self._waiting.append((exchange, self._clock() + self.upstream.queue_s))
         else:
             exchange.on_queue_full()
 
@@ -235,13 +239,15 @@ class Pool:
 
     def give_back(self, back: BackConnection) -> None:
         """Keep a connection that is used no longer, or give it to who waits."""
-        while self._waiting:
-            if self._waiting[0][0].request.host != back.server_name and self._varies:
-                break
+        if self._waiting and self._server_name(self._waiting[0][0]) == back.server_name:
             exchange, _ = self._waiting.popleft()
             exchange.on_connected(back)
             return
-        if len(self._idle) >= self._upstream.idle_max or self._upstream.proxy_protocol:
+        if (
+            self._is_retired
+            or self.upstream.proxy_protocol
+            or len(self._idle) >= self.upstream.idle_max
+        ):
             back.close()
             return
         back.idle_since_s = self._clock()
@@ -258,29 +264,24 @@ class Pool:
     def sweep(self, now_s: float) -> None:
         """Close what has been idle for long, and let nobody wait for too long."""
         idle = self._idle
-        while idle and now_s - idle[0].idle_since_s >= self._upstream.idle_s:
+        while idle and now_s - idle[0].idle_since_s >= self.upstream.idle_s:
             idle.pop(0).close()
         while self._waiting and now_s >= self._waiting[0][1]:
             exchange, _ = self._waiting.popleft()
             exchange.on_queue_full()
 
-    def close_idle(self) -> None:
-        """Close what nobody uses."""
+    def retire(self) -> None:
+        """Keep no connection that nobody uses, from now on."""
+        self._is_retired = True
         idle, self._idle = self._idle, []
         for back in idle:
             back.close()
 
-    @property
-    def _varies(self) -> bool:
-        """Whether the server name is that of the request's host."""
-        tls = self._upstream.tls
-        return tls is not None and tls.name is None
-
     def _server_name(self, exchange: Exchange) -> str | None:
-        tls = self._upstream.tls
+        tls = self.upstream.tls
         if tls is None:
             return None
-        return tls.name or self._upstream.host or exchange.request.host.decode("ascii")
+        return tls.name or self.upstream.host or exchange.request.host.decode("ascii")
 
     def _reused(self, exchange: Exchange) -> BackConnection | None:
         idle = self._idle
@@ -289,15 +290,16 @@ class Pool:
             back = idle[index]
             if back.server_name != name:
                 continue
-            if exchange.head.method not in IDEMPOTENT:
-                if self._clock() - back.idle_since_s > FRESH_S:
-                    return None
+            is_old = self._clock() - back.idle_since_s > FRESH_S
+            if is_old and exchange.head.method not in IDEMPOTENT:
+                return None
             del idle[index]
             if back.is_open:
                 return back
         return None
 
     def _open_for(self, exchange: Exchange) -> None:
+        exchange.asked_s = self._clock()
         task = asyncio.get_running_loop().create_task(self._open(exchange))
         self._opening[exchange] = task
 
@@ -333,7 +335,7 @@ class Pool:
     ) -> BackConnection:
         loop = asyncio.get_running_loop()
         back = BackConnection(self, name)
-        if self._upstream.proxy_protocol:
+        if self.upstream.proxy_protocol:
             await self._connect_with_preface(back, host, port, name, exchange)
         elif self._secure is None:
             await loop.create_connection(lambda: back, host, port)
@@ -349,13 +351,25 @@ class Pool:
     ) -> None:
         """Connect, and say first for whom (PROXY protocol); TLS, if any, begins behind that."""
         loop = asyncio.get_running_loop()
-        sock = await preface_socket(host, port, self._upstream.proxy_protocol, exchange)
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            await loop.sock_connect(sock, (host, port))
+            await loop.sock_sendall(sock, self._preface(exchange, ip_address(host), port))
+        except BaseException:
+            sock.close()
+            raise
         if self._secure is None:
             await loop.create_connection(lambda: back, sock=sock)
         else:
             await loop.create_connection(
                 lambda: back, sock=sock, ssl=self._secure, server_hostname=name
             )
+
+    def _preface(self, exchange: Exchange, host: Address, port: int) -> bytes:
+        """Return the PROXY header for whose sake a connection is: its client's."""
+        encode = preface.encode_v1 if self.upstream.proxy_protocol == 1 else preface.encode_v2
+        return encode((exchange.passage.client, 0), (host, port))
 
     def _serve_waiting(self) -> None:
         while self._waiting and self.connections < self._most:

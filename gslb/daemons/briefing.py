@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from gslb.health.belief import Belief
 from gslb.model import Region, Service
@@ -102,22 +102,15 @@ class Line(asyncio.Protocol):
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
 
-    @classmethod
-    async def over(
-        cls,
-        sock: socket.socket,
-        on_message: Callable[[Any], None],
-        on_close: Callable[[], None] = lambda: None,
-    ) -> Line:
-        """Return the end that *sock* is."""
+    async def open(self, sock: socket.socket) -> None:
+        """Speak over *sock*; messages may come in before this returns."""
         loop = asyncio.get_running_loop()
-        _, line = await loop.create_connection(lambda: cls(on_message, on_close), sock=sock)
-        return line
+        await loop.create_connection(lambda: self, sock=sock)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport), "a pair of sockets is a stream"
-        self._transport = transport
+        # uvloop's transports are of no class of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, octets: bytes) -> None:
         """Take in what came."""
@@ -129,7 +122,7 @@ class Line(asyncio.Protocol):
                 return
             message = bytes(buffer[_LENGTH.size : _LENGTH.size + length])
             del buffer[: _LENGTH.size + length]
-            self._on_message(pickle.loads(message))  # noqa: S301 - from our own process alone
+            self._on_message(pickle.loads(message))
 
     def connection_lost(self, error: Exception | None) -> None:
         """Take in that the other end is gone."""

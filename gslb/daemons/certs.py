@@ -41,7 +41,7 @@ class Secured:
             if found is not None:
                 handshake.context = found
 
-        first.sni_callback = choose  # type: ignore[assignment]
+        first.sni_callback = choose
         return cls(first)
 
 
@@ -69,7 +69,7 @@ def _named(by_name: Mapping[str, ssl.SSLContext], name: str) -> ssl.SSLContext |
 
 def names_of(cert_file: str) -> list[str]:
     """Return the host names that a certificate in PEM is for, in lower case."""
-    found: dict[str, Any] = ssl._ssl._test_decode_cert(cert_file)  # type: ignore[attr-defined]  # noqa: SLF001
+    found: dict[str, Any] = ssl._ssl._test_decode_cert(cert_file)  # type: ignore[attr-defined]
     return [value.lower() for kind, value in found.get("subjectAltName", ()) if kind == "DNS"]
 
 

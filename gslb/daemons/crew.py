@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -25,9 +25,7 @@ class Crew:
     *on_suspect* hears of members at which real requests fail.
     """
 
-    def __init__(
-        self, count: int, events: Events, on_suspect: Callable[[Suspect], None]
-    ) -> None:
+    def __init__(self, count: int, events: Events, on_suspect: Callable[[Suspect], None]) -> None:
         self.count = count
         self._events = events
         self._on_suspect = on_suspect
@@ -99,6 +97,10 @@ class Crew:
         for hand in self._hands.values():
             hand.say(beliefs)
 
+    def told(self) -> tuple[Sequence[Figures], Sequence[Figures]]:
+        """Return what the workers counted, and what those did that are no more."""
+        return list(self.figures.values()), self.past
+
     def ports(self) -> tuple[tuple[str, int], ...]:
         """Return where the first worker listens, by address and port."""
         return self._hands[0].ports if self._hands else ()
@@ -144,7 +146,8 @@ class Hand:
                 str(theirs.fileno()),
                 pass_fds=(theirs.fileno(),),
             )
-        self._line = await Line.over(ours, self._hear, self._on_close)
+        self._line = Line(self._hear, self._on_close)
+        await self._line.open(ours)
 
     @property
     def pid(self) -> int | None:

@@ -1,26 +1,28 @@
 """Clients over HTTP/1: requests read off a connection, responses written to it (RFC 9112).
 
-What a request is and where it ends, `gslb.proxy.stream` says; what becomes of it, its exchange.  Here
-are the sockets: what is written when, when reading rests, and when the connection ends.
+What a request is and where it ends, `gslb.proxy.stream` says; what becomes of it, its exchange.
+Here are the sockets: what is written when, when reading rests, and when the connection ends.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final, cast
 
 from gslb.errors import MessageError
-from gslb.model import Address
 from gslb.proxy.chunks import chunk, last
-from gslb.proxy.exchange import Exchange, Phase
-from gslb.proxy.head import CHUNKED, Fields, RequestHead
+from gslb.proxy.desk import Desk
+from gslb.proxy.exchange import Exchange
+from gslb.proxy.forwarding import Peer
+from gslb.proxy.head import Fields, RequestHead
 from gslb.proxy.request import Request
-from gslb.proxy.sides import NO_BODY, Desk
+from gslb.proxy.sides import NO_BODY, Phase
 from gslb.proxy.stream import RequestStream
-from gslb.tier import Limits
 
 JOINED_MAX: Final = 65_536  # octets of a body that are copied to be written with the head
+_VERSIONS: Final = ("1.0", "1.1")
 LINGER_S: Final = 5.0  # how long a client that still sends is listened to after its answer
 
 _LINES: Final = {
@@ -28,33 +30,7 @@ _LINES: Final = {
 }
 
 
-class Counter(Desk, Protocol):
-    """The desk as a client's connection knows it."""
-
-    limits: Limits
-    draining: bool
-
-    def client_of(self, peer: Peer, head: RequestHead) -> Address:
-        """Return who asks: the peer, or whom a trusted one names."""
-
-    def refused(self, peer: Peer, error: MessageError) -> tuple[Fields, bytes]:
-        """Return the answer to what is no request; it is counted, and logged."""
-
-
-class Peer:
-    """Who is at the other end of a connection, and at which of our ports.
-
-    `scheme` is ``http`` or ``https``; `is_trusted` says that its word on clients counts.
-    """
-
-    __slots__ = ("address", "is_trusted", "local", "port", "scheme", "tls")
-
-    def __init__(self, address: Address, port: int, scheme: str, *, is_trusted: bool) -> None:
-        self.address = address
-        self.port = port
-        self.scheme = scheme
-        self.is_trusted = is_trusted
-        self.tls = scheme == "https"
+Left = Callable[["Front"], None]
 
 
 class Front(asyncio.Protocol):
@@ -66,17 +42,19 @@ class Front(asyncio.Protocol):
         "_desk",
         "_exchange",
         "_is_half_closed",
+        "_left",
         "_lingers",
         "_pending",
         "_stream",
         "_transport",
         "deadline_s",
-        "on_lost",
         "peer",
+        "tls",
     )
 
-    def __init__(self, desk: Counter, peer: Peer) -> None:
+    def __init__(self, desk: Desk, peer: Peer, left: Left) -> None:
         self._desk = desk
+        self._left = left
         self.peer = peer
         self._stream = RequestStream(self, desk.limits.head_max, desk.limits.fields_max)
         self._exchange: Exchange | None = None
@@ -86,14 +64,17 @@ class Front(asyncio.Protocol):
         self._lingers = False
         self._is_half_closed = False
         self._transport: asyncio.Transport | None = None
+        self.tls: str | None = None
         self.deadline_s = desk.now_s() + desk.limits.head_s
 
     # The socket's side.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport), "clients come over streams"
-        self._transport = transport
+        # uvloop's transports are of no class of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
+        if (secure := transport.get_extra_info("ssl_object")) is not None:
+            self.tls = secure.version()
 
     def data_received(self, octets: bytes) -> None:
         """Take in what the client sent."""
@@ -129,7 +110,7 @@ class Front(asyncio.Protocol):
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.on_client_gone()
-        self._desk.left(self)
+        self._left(self)
 
     def pause_writing(self) -> None:
         """Take in that the client reads more slowly than its response comes."""
@@ -144,10 +125,7 @@ class Front(asyncio.Protocol):
 
     def sweep(self, now_s: float) -> None:
         """Close what has been idle, or half a request, for too long."""
-        exchange = self._exchange
-        if exchange is not None and not self._lingers:
-            exchange.overdue(now_s, self._desk.limits.body_s)
-        elif now_s >= self.deadline_s:
+        if self._exchange is None and now_s >= self.deadline_s:
             if self._stream.has_begun and not self._lingers:
                 self._refuse(MessageError("a request that did not come whole in time", 408))
             elif self._transport is not None:
@@ -178,13 +156,18 @@ class Front(asyncio.Protocol):
     def on_request(self, head: RequestHead) -> None:
         """Begin an exchange."""
         desk, peer = self._desk, self.peer
-        client = peer.address if not peer.is_trusted else desk.client_of(peer, head)
+        passage = peer.pass_on(head, desk.draw_bits())
         request = Request(
-            head.method, head.target, "1.1", head.fields, head.host, peer.scheme, client
+            head.method,
+            head.target,
+            _VERSIONS[head.minor],
+            head.fields,
+            head.host,
+            passage.scheme,
+            passage.client,
         )
         self._closes = not head.keep_alive or desk.draining
-        exchange = self._exchange = Exchange(desk, self, head, request)
-        exchange.peer = peer
+        exchange = self._exchange = Exchange(desk, self, head, request, passage, desk.now_s())
         exchange.begin()
 
     def on_body(self, octets: bytes) -> None:
@@ -329,7 +312,7 @@ class Front(asyncio.Protocol):
             exchange.why = str(error)
             exchange.status = error.status
             exchange.on_client_gone()
-        fields, body = self._desk.refused(self.peer, error)
+        fields, body = self._desk.refused(error)
         line = _LINES.get(error.status, _LINES[400])
         lines = b"".join([b"%b: %b\r\n" % pair for pair in fields])
         ending = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
@@ -352,6 +335,3 @@ class Front(asyncio.Protocol):
             transport.close()
         if not transport.is_closing() and not transport.is_reading():
             transport.resume_reading()
-
-
-__all__ = ["CHUNKED", "Front", "Peer"]

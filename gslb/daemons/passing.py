@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from gslb.model import Address
 from gslb.proxy.chooser import Chooser
@@ -44,8 +44,8 @@ class Passing(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Look for a member."""
-        assert isinstance(transport, asyncio.Transport), "clients come over streams"
-        self._transport = transport
+        # uvloop's transports are of no class of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
         self._task = asyncio.get_running_loop().create_task(self._find())
 
     async def _find(self) -> None:
@@ -187,8 +187,8 @@ class MemberSide(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport), "members are reached over streams"
-        self._transport = transport
+        # uvloop's transports are of no class of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
         self._target.active += 1
         self._is_counted = True
 

@@ -1,27 +1,26 @@
 """The L7 tier of one region: the main process, which knows, beside workers, which serve.
 
 It reads the nodes' configuration, probes the members that its routes may send to, hears operators'
-words, and tells all of it to its workers.  Where it is one of the voters it reports to the nodes what
-it sees, the failures of real requests with it.  SIGHUP or a changed file reloads; SIGTERM drains.
+words, and tells all of it to its workers.  Where it is one of the voters it reports to the nodes
+what it sees, the failures of real requests with it.  SIGHUP or a changed file reloads; SIGTERM
+drains.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import signal
-import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from gslb import __version__
-from gslb.config.settings import Config
+from gslb.config.settings import Config, Endpoint
 from gslb.config.tierfiles import Need
 from gslb.daemons import planner
 from gslb.daemons.aside import aside
@@ -33,11 +32,16 @@ from gslb.daemons.crew import Crew
 from gslb.daemons.discovery import Discovery
 from gslb.daemons.events import Events
 from gslb.daemons.following import Following
+from gslb.daemons.haproxycrew import HaproxyCrew
+from gslb.daemons.jsonhttp import Limits, Server
 from gslb.daemons.operators import Operators
+from gslb.daemons.ownaddresses import own_addresses
 from gslb.daemons.prober import Prober
 from gslb.daemons.reload import merge, needs_restart
+from gslb.daemons.tieradmin import members_shape, tier_routes
+from gslb.daemons.tiermetrics import tier_gauges
 from gslb.daemons.vantage import Vantage
-from gslb.errors import ConfigError, GslbError, ReportError
+from gslb.errors import ConfigError, ReportError
 from gslb.health import bulletin
 from gslb.health.belief import Belief, Forced, believe
 from gslb.health.probe import Result
@@ -49,10 +53,6 @@ from gslb.tier import Tier
 
 TELL_S: Final = 0.02  # flips that come together are told together
 MOVES_S: Final = 1.0  # what grows as time goes by is told so often
-
-
-class NoAddressError(GslbError):
-    """None of the addresses of the region's proxies is one of this host."""
 
 
 class TierHost:
@@ -89,7 +89,7 @@ class TierHost:
             clock,
             self.events,
             lambda: self._plan,
-            lambda: {},
+            dict,
             lambda _: self._stale.set(),
             {},
         )
@@ -98,18 +98,21 @@ class TierHost:
         self._services: tuple[Service, ...] = ()
         self._plan = self._planned()
         self._members_moved = asyncio.Event()
-        self.crew = Crew(self.tier.workers or os.cpu_count() or 1, self.events, self._on_suspect)
+        self.crew = self._engine()
+        self.counters.gauges = tier_gauges(self.crew.told)
         self.addresses: tuple[str, ...] = ()
+        self._server: Server | None = None
+        self.admin: Endpoint | None = None
 
     @classmethod
     async def start(cls, path: Path, name: str, clock: Callable[[], float]) -> TierHost:
-        """Read *path* for the region *name*, and start serving; raises ConfigError, GslbError."""
+        """Read *path* for the region *name*; raises ConfigError, NoAddressError."""
         config = planner.read(path, region=name, tier_files=Need.ALL)
         host = cls(path, name, config, clock)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, host.following.tell)
         await host.discovery.first()
         host._adopt_members()
-        host.addresses = own_addresses(config, name)
+        host.addresses = own_addresses(config.regions[name])
         return host
 
     @property
@@ -118,9 +121,43 @@ class TierHost:
         assert self.config.tier is not None, "a configuration for a proxy has a tier"
         return self.config.tier
 
+    def _engine(self) -> Crew | HaproxyCrew:
+        if self.tier.engine == "haproxy":
+            folder = self.config.state_dir.absolute() / f"haproxy-{self.region}"
+            return HaproxyCrew(folder, self.events)
+        return Crew(self.tier.workers or os.cpu_count() or 1, self.events, self._on_suspect)
+
     async def serve(self) -> str | None:
         """Start the workers; return what is wrong if they cannot serve."""
+        if self.tier.admin is not None:
+            routes = tier_routes(self.counters, lambda: self.prober.complete, self.state)
+            self._server = Server(routes, Limits())
+            try:
+                self.admin = await self._server.listen(Endpoint(*self.tier.admin))
+            except OSError as error:
+                return str(error)
         return await self.crew.start(self._brief(), self._beliefs())
+
+    def state(self) -> dict[str, Any]:
+        """Return how the tier stands, as ``/v1/proxy`` shows it."""
+        figures, _ = self.crew.told()
+        return {
+            "node": self.config.node,
+            "version": __version__,
+            "region": self.region,
+            "tier": self.tier.engine,
+            "addresses": list(self.addresses),
+            "workers": len(figures),
+            "config_hash": self.config.hash,
+            "vantage": None if self.vantage is None else self.vantage.name,
+            "connections": sum(each.connections for each in figures),
+            "active": sum(each.active for each in figures),
+            "reloads": {
+                "ok": self.counters.events["gslb_reloads"],
+                "failed": self.counters.events["gslb_reload_failures"],
+            },
+            "members": members_shape(figures),
+        }
 
     async def run(self) -> None:
         """Serve until `stop` is called; errors of ours leave in an ExceptionGroup."""
@@ -133,6 +170,7 @@ class TierHost:
             members=len(self.prober.records),
             workers=self.crew.count,
             addresses=", ".join(self.addresses),
+            admin=None if self.admin is None else str(self.admin),
             vantage=None if self.vantage is None else self.vantage.name,
         )
         works = [
@@ -159,6 +197,8 @@ class TierHost:
                     task.cancel()
         finally:
             await self.discovery.save()
+            if self._server is not None:
+                await self._server.close()
             self.events.announce("stopped")
 
     def stop(self) -> None:
@@ -190,7 +230,7 @@ class TierHost:
         self._plan = self._planned()
         subjects = subjects_of(self._services, self.config)
         if self.vantage is not None:
-            self.vantage.watch(subjects, all_of_them=True)
+            self.vantage.watch(subjects)
         else:
             self.prober.watch(subjects)
         self._members_moved.set()
@@ -291,7 +331,8 @@ class TierHost:
     # What comes in, and goes out.
 
     def _send(self, octets: bytes) -> None:
-        assert self.carrier is not None and self.vantage is not None, "a vantage has a carrier"
+        assert self.carrier is not None, "a vantage has a carrier"
+        assert self.vantage is not None, "only a vantage sends"
         self.carrier.send(REPORTS, self.vantage.name, octets)
 
     def _received(self, box: str, octets: bytes) -> None:
@@ -338,7 +379,7 @@ class TierHost:
 def voter_of(config: Config, region: str) -> str | None:
     """Return the voter that the tier of *region* is, if it is one."""
     for name, voter in config.voters.items():
-        if voter.kind == "proxy" and voter.region == region:
+        if getattr(voter, "kind", "") == "proxy" and voter.region == region:
             return name
     return None
 
@@ -354,30 +395,7 @@ def subjects_of(services: Iterable[Service], config: Config) -> dict[Subject, Mo
     }
 
 
-def own_addresses(config: Config, region: str) -> tuple[str, ...]:
-    """Return those of the region's proxies' addresses that this host has; raises NoAddressError."""
-    wanted = [str(proxy.address) for proxy in config.regions[region].proxies]
-    found = tuple(address for address in wanted if _is_own(address))
-    if not found:
-        raise NoAddressError(f"none of {', '.join(wanted)} is an address of this host")
-    return found
-
-
-def _is_own(address: str) -> bool:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as sock:
-        try:
-            sock.bind((address, 0))
-        except OSError as error:
-            if error.errno == errno.EADDRNOTAVAIL:
-                return False
-            raise
-    return True
-
-
-def _belief(
-    member: Member, record: Record | None, forced: Forced | None, now_s: float
-) -> Belief:
+def _belief(member: Member, record: Record | None, forced: Forced | None, now_s: float) -> Belief:
     belief = believe(record, forced, now_s)
     if member.subject is None:
         return replace(belief, verdict=Verdict.UP)  # nobody probes it

@@ -8,15 +8,15 @@ told to drain.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import signal
 import socket
 import ssl
 import sys
 import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
-from ipaddress import ip_address
 from typing import Any, Final
 
 import uvloop
@@ -25,7 +25,8 @@ from gslb.daemons import certs, logs
 from gslb.daemons.backs import Pool
 from gslb.daemons.briefing import Beliefs, Brief, Drain, Figures, Line, Ready, Suspect
 from gslb.daemons.database import Cache, DatabaseError, open_atlas
-from gslb.daemons.front import Front, Peer
+from gslb.daemons.front import Front
+from gslb.daemons.fronthttp2 import Greeting, Http2Front
 from gslb.daemons.journal import Journal
 from gslb.daemons.listeners import Factory, Listening, Treatment
 from gslb.daemons.passing import Passing
@@ -33,8 +34,9 @@ from gslb.health.belief import Belief
 from gslb.model import Address, Member
 from gslb.proxy.desk import Desk
 from gslb.proxy.exchange import Exchange
+from gslb.proxy.forwarding import Peer
 from gslb.proxy.target import Target
-from gslb.tier import Listener, PassRoute
+from gslb.tier import Listener, PassRoute, Upstream
 
 SWEEP_S: Final = 0.1
 TELL_S: Final = 1.0
@@ -53,12 +55,13 @@ class Worker:
         self._listening: dict[tuple[str, int], Listening] = {}
         self._fronts: set[Any] = set()
         self._by_client: dict[Address, int] = {}
+        self._admitted = 0
         self._pools: dict[Target, Pool] = {}
+        self._retired: list[Pool] = []
         self._secured: dict[str, ssl.SSLContext] = {}
         self._beliefs: dict[tuple[str, str], Belief] = {}
-        self._journal = Journal(self._loop.time)
-        self._chance = random.SystemRandom()
-        draws = random.Random()  # noqa: S311 - shares, not secrets
+        self._journal = Journal(self._loop.time, time.time)
+        draws = random.Random()
         self.desk = Desk(
             clock=self._loop.time,
             wall=time.time,
@@ -72,15 +75,16 @@ class Worker:
 
     async def run(self, sock: socket.socket) -> None:
         """Serve what is told over *sock*."""
-        self._line = await Line.over(sock, self._on_message, self._on_orphaned)
+        line = self._line = Line(self._on_message, self._on_orphaned)
+        await line.open(sock)
         tasks = [self._loop.create_task(each) for each in (self._sweep(), self._tell())]
         await self._drained.wait()
         for task in tasks:
             task.cancel()
-        self._line.say(self._figures())
+        line.say(self._figures())
         self._journal.close()
         await asyncio.sleep(0)
-        self._line.close()
+        line.close()
 
     # What it is told.
 
@@ -129,9 +133,11 @@ class Worker:
         except (OSError, DatabaseError) as error:
             return Ready(problem=str(error) or type(error).__name__)
         self._brief, self._secured = brief, secured
-        self.desk.adopt(brief.tier, brief.services, brief.regions, brief.region, atlas, brief.node)
+        self.desk.adopt(
+            brief.tier, brief.services, brief.regions, brief.region, atlas, brief.workers
+        )
         self.desk.believe(self._belief)
-        self._drop_pools()
+        self._keep_pools()
         ports = tuple((host, each.port) for (host, _), each in self._listening.items())
         return Ready(ports=ports)
 
@@ -159,22 +165,30 @@ class Worker:
             makers = self._passing_by_name(listener, None)
             return Treatment(
                 makers if makers is not None else _nobody,
+                self._left,
                 secure,
                 listener.proxy_protocol,
                 by_name if listener.looks_at_names else None,
             )
         make: Factory = partial(self._front, listener)
-        return Treatment(make, secure, listener.proxy_protocol)
+        return Treatment(make, self._left, secure, listener.proxy_protocol)
 
     def _front(self, listener: Listener, client: Address) -> asyncio.BaseProtocol | None:
         if not self._admit(client):
             return None
-        scheme = "http" if listener.tls is None else "https"
-        peer = Peer(client, listener.port, scheme, is_trusted=self.desk.trusts(client))
-        front = Front(self.desk, peer)
-        front.on_lost = self._left
+        peer = self.desk.peer(listener, client)
+        http1 = partial(self._kept, Front, peer)
+        if listener.tls is None or not listener.tls.http2:
+            return http1()
+        return Greeting(http1, partial(self._kept, Http2Front, peer))
+
+    def _kept(self, kind: type[Front] | type[Http2Front], peer: Peer) -> Front | Http2Front:
+        front = kind(self.desk, peer, self._front_left)
         self._fronts.add(front)
         return front
+
+    def _front_left(self, front: Front | Http2Front) -> None:
+        self._left(front, front.peer.address)
 
     def _passing_by_name(self, listener: Listener, name: str | None) -> Factory | None:
         route = pass_for(listener.passes, name)
@@ -192,14 +206,16 @@ class Worker:
         limits = self.desk.limits
         held = self._by_client.get(client, 0)
         most = limits.connections_per_client
-        if len(self._fronts) >= limits.connections_max or (most is not None and held >= most):
-            self.desk.count("gslb_proxy_refused_connections_total")
+        if self._admitted >= limits.connections_max or (most is not None and held >= most):
+            self.desk.tally.count("gslb_proxy_refused_connections_total")
             return False
+        self._admitted += 1
         self._by_client[client] = held + 1
         return True
 
     def _left(self, front: Any, client: Address) -> None:
         self._fronts.discard(front)
+        self._admitted -= 1
         held = self._by_client.get(client, 0) - 1
         if held > 0:
             self._by_client[client] = held
@@ -228,7 +244,7 @@ class Worker:
     def _pool(self, target: Target, exchange: Exchange) -> Pool:
         brief = self._brief
         assert brief is not None, "a worker without a brief has no clients"
-        upstream = self.desk.upstream_of(exchange, target)
+        upstream = self._upstream(self.desk.upstream_of(exchange), target)
         host, port = _host_and_port(target.name)
         most = max(1, -(-upstream.connections_max // brief.workers))
         secure = self._secured.get("" if target.is_proxy else upstream.service)
@@ -236,11 +252,30 @@ class Worker:
         self._pools[target] = pool
         return pool
 
-    def _drop_pools(self) -> None:
-        """Let go of the pools of targets that are no more, and of those of the brief before."""
-        for pool in self._pools.values():
-            pool.close_idle()
-        self._pools = {}
+    def _upstream(self, upstream: Upstream, target: Target) -> Upstream:
+        """Return how *target*, which may be another region's proxy, is connected to."""
+        if not target.is_proxy or self._brief is None:
+            return upstream
+        tls = self._brief.tier.across.tls
+        return replace(upstream, tls=tls, proxy_protocol=0, host=None)
+
+    def _keep_pools(self) -> None:
+        """Retire the pools of targets that are no more, and of those that are connected otherwise.
+
+        What is under way on their connections finishes there.
+        """
+        table = self.desk.table
+        assert table is not None, "a brief was adopted"
+        upstreams = {
+            target: self._upstream(chooser.upstream, target)
+            for chooser in table.choosers.values()
+            for target in chooser.targets()
+        }
+        for target, pool in list(self._pools.items()):
+            if upstreams.get(target) != pool.upstream:
+                pool.retire()
+                del self._pools[target]
+                self._retired.append(pool)
 
     # Time.
 
@@ -250,8 +285,10 @@ class Worker:
             await asyncio.sleep(SWEEP_S)
             now_s = self._loop.time()
             self.desk.tick(now_s)
-            for pool in list(self._pools.values()):
+            for pool in (*self._pools.values(), *self._retired):
                 pool.sweep(now_s)
+            if self._retired:
+                self._retired = [pool for pool in self._retired if pool.connections]
             for exchange in list(self.desk.under_way):
                 exchange.overdue(now_s, self.desk.limits.body_s)
             self._journal.flush()
@@ -268,12 +305,36 @@ class Worker:
     def _figures(self) -> Figures:
         desk = self.desk
         return Figures(
-            counts=desk.counts,
-            times=desk.times,
-            members=tuple(desk.members(self._pools)),
+            counts=desk.tally.counts,
+            times=desk.tally.times,
+            members=tuple(self._members()),
             connections=len(self._fronts),
             active=len(desk.under_way),
         )
+
+    def _members(self) -> Iterator[Mapping[str, Any]]:
+        """Yield how each target stands, to be shown and counted."""
+        table, now_s = self.desk.table, self._loop.time()
+        for service, chooser in () if table is None else table.choosers.items():
+            circuits = chooser.circuits(now_s)
+            for target in chooser.targets():
+                pool, circuit = self._pools.get(target), circuits.get(target.name)
+                yield {
+                    "service": service,
+                    "member": target.name,
+                    "region": target.region,
+                    "is_proxy": target.is_proxy,
+                    "active": target.active,
+                    "connections": 0 if pool is None else pool.connections,
+                    "waiting": 0 if pool is None else pool.waiting,
+                    "latency_s": target.ewma_s,
+                    "out": chooser.is_out(target),
+                    "circuit": None if circuit is None else circuit.phase.value,
+                    "why": None if circuit is None else circuit.why,
+                    "ejected_for_s": None
+                    if circuit is None or circuit.until_s is None
+                    else max(0.0, circuit.until_s - now_s),
+                }
 
     async def _drain(self, within_s: float) -> None:
         """Take no more, let what runs finish, and end."""
@@ -327,8 +388,6 @@ def main() -> None:
     logs.set_up()
     uvloop.run(_run(int(sys.argv[1]), int(sys.argv[2])))
 
-
-__all__ = ["Worker", "ip_address", "os"]
 
 if __name__ == "__main__":
     main()

@@ -5,8 +5,9 @@ measured against that one and not against the clock, for when all fall silent to
 likely cause is this node's own network.
 
 A vantage that says that it is cut off abstains: where it says down it has no vote.  What it
-sees up it does see, so that still counts.  When a majority of all voters is heard, and everyone who
-is heard says so, it is the world that fell and not they: then all of it counts.
+sees up it does see, so that still counts.  When a majority of all probers is heard, and every one
+that is heard says so, it is the world that fell and not they: then all of it counts.  Voters of
+kind proxy are not asked: they see one region, which may stand while the rest of the world falls.
 
 A vote that stops counting *lingers* for another expiry: it cannot turn a member, but a
 member is not turned against it either.  So a vantage that comes and goes takes nobody with it.
@@ -15,14 +16,15 @@ The same holds of what a vantage said before it started anew and knew nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from gslb.health.load import Load
 from gslb.health.quorum import Vote
 from gslb.health.report import Line, Report, accept
 from gslb.health.verdict import Verdict
-from gslb.model import Quorum, Subject
+from gslb.model import Quorum, Subject, VoterKind
 
 HEARD, SILENT, CUT_OFF, NEVER_HEARD = "heard", "silent", "cut off", "never heard"
 
@@ -34,6 +36,7 @@ class Heard:
     """One vantage as it is heard: `state` is heard, silent, cut off or never heard.
 
     `age_s` and `number` are those of its newest report; `subjects` is of how many it speaks.
+    `load` is what a tier that is not silent says of itself.
     """
 
     name: str
@@ -42,6 +45,8 @@ class Heard:
     number: tuple[int, int] | None
     state: str
     subjects: int
+    kind: VoterKind = VoterKind.PROBER
+    load: Load | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +85,20 @@ class _Voice:
 
 
 class Hearing:
-    """The newest report of each voter; *regions* are the voters' by name."""
+    """The newest report of each voter; *regions* are the voters' by name.
 
-    def __init__(self, quorum: Quorum, regions: Mapping[str, str | None]) -> None:
+    *proxies* are the names of those that are of kind proxy.
+    """
+
+    def __init__(
+        self,
+        quorum: Quorum,
+        regions: Mapping[str, str | None],
+        proxies: Collection[str] = frozenset(),
+    ) -> None:
         self._expiry_s = quorum.expiry_s
         self._regions = dict(regions)
+        self._proxies = frozenset(proxies)
         self._voices: dict[str, _Voice] = {}
         self._reports: dict[str, Report] = {}
 
@@ -98,10 +112,16 @@ class Hearing:
         """When a vantage was last heard, by the hearer's clock."""
         return max((report.heard_at_s for report in self._reports.values()), default=None)
 
-    def watch(self, quorum: Quorum, regions: Mapping[str, str | None]) -> None:
+    def watch(
+        self,
+        quorum: Quorum,
+        regions: Mapping[str, str | None],
+        proxies: Collection[str] = frozenset(),
+    ) -> None:
         """Hear these voters from now on, and no others."""
         self._expiry_s = quorum.expiry_s
         self._regions = dict(regions)
+        self._proxies = frozenset(proxies)
         for name in self._voices.keys() - regions.keys():
             del self._voices[name], self._reports[name]
 
@@ -135,8 +155,10 @@ class Hearing:
         last_s = self.last_heard_s or 0.0
         lags_s = {name: last_s - each.report.heard_at_s for name, each in self._voices.items()}
         heard = [name for name, lag_s in lags_s.items() if lag_s <= self._expiry_s]
-        is_world = 2 * len(heard) > len(self._regions) and all(
-            self._reports[name].cut_off for name in heard
+        probers = self._regions.keys() - self._proxies
+        asked = [name for name in heard if name in probers]
+        is_world = 2 * len(asked) > len(probers) and all(
+            self._reports[name].cut_off for name in asked
         )
         standings = dict.fromkeys(self._regions, Standing())
         for name, voice in self._voices.items():
@@ -201,11 +223,13 @@ class Hearing:
         for name, region in self._regions.items():
             report = self._reports.get(name)
             if report is None:
-                found.append(Heard(name, region, None, None, NEVER_HEARD, 0))
+                found.append(Heard(name, region, None, None, NEVER_HEARD, 0, self._kind(name)))
                 continue
             age_s = max(0.0, now_s - report.heard_at_s)
             state, subjects = standings[name].state, len(report.subjects)
-            found.append(Heard(name, region, age_s, report.number, state, subjects))
+            kind = self._kind(name)
+            load = None if state == SILENT else report.load
+            found.append(Heard(name, region, age_s, report.number, state, subjects, kind, load))
         return tuple(found)
 
     def spoken_of(self, name: str) -> Iterable[Subject]:
@@ -233,4 +257,8 @@ class Hearing:
             line.since_s,
             self._regions[name],
             left_out,
+            self._kind(name),
         )
+
+    def _kind(self, name: str) -> VoterKind:
+        return VoterKind.PROXY if name in self._proxies else VoterKind.PROBER

@@ -1,9 +1,9 @@
 """The opinion: what the reports of all vantages come to, a record for each subject.
 
-Where nobody's vote on a subject counts, its record stays.  Where fewer than `min_vantages`
-are heard, or none for longer than the expiry, all records stay, frozen: a node that hears
-nothing goes on with what it last knew.  Frozen for `unknown_after_s`, all are unknown, which is
-everyone by geography.
+Where nobody's vote on a subject counts, or only those of proxies against it do, its record stays.
+Where fewer than `min_vantages` are heard, or none for longer than the expiry, all records stay,
+frozen: a node that hears nothing goes on with what it last knew.  Frozen for `unknown_after_s`,
+all are unknown, which is everyone by geography.
 
 After a start, and after it was frozen, a node listens before it concludes: until all voters are
 heard, or for half an expiry.  Else whoever happens to be heard first would decide alone.
@@ -38,11 +38,19 @@ class Flip:
 
 
 class Opinion:
-    """What is believed of each watched subject; *regions* are the voters' by name."""
+    """What is believed of each watched subject; *regions* are the voters' by name.
 
-    def __init__(self, quorum: Quorum, regions: Mapping[str, str | None]) -> None:
+    *proxies* are the names of those that are of kind proxy.
+    """
+
+    def __init__(
+        self,
+        quorum: Quorum,
+        regions: Mapping[str, str | None],
+        proxies: Collection[str] = frozenset(),
+    ) -> None:
         self._quorum = quorum
-        self._hearing = Hearing(quorum, regions)
+        self._hearing = Hearing(quorum, regions, proxies)
         self._standings: Mapping[str, Standing] = {}
         self._records: dict[Subject, Record] = {}
         self._unseen: set[Subject] = set()
@@ -82,6 +90,7 @@ class Opinion:
         subjects: Collection[Subject],
         quorum: Quorum,
         regions: Mapping[str, str | None],
+        proxies: Collection[str] = frozenset(),
         *,
         now_s: float,
     ) -> tuple[Flip, ...]:
@@ -97,7 +106,7 @@ class Opinion:
         self._records.clear()
         self._records.update(kept)
         self._quorum = quorum
-        self._hearing.watch(quorum, regions)
+        self._hearing.watch(quorum, regions, proxies)
         return self._go_on(self._records, now_s)
 
     def hear(self, report: Report, *, now_s: float) -> tuple[Flip, ...]:

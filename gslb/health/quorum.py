@@ -6,6 +6,10 @@ count is decided elsewhere (`gslb.health.hearing`); what knows nothing has no vo
 Votes of one region are one: its majority's.  The rule is applied to the regions; a vantage
 without a region is one by itself, so with one vantage a region it is applied to the vantages.
 
+Votes of kind proxy count like others, but proxies alone never take a member out: it is down only
+if a prober's vote that counts says so too.  Where no prober's counts, what proxies say against a
+member concludes nothing, and what they say for it does: who has seen it serve need not be asked.
+
 A tie of a majority is decided by those who spoke first: the vote that changed last, by its
 vantage's clock, is dropped until one side has more.  So a lone vote that turns back and
 forth turns nobody.  A tie of regions is decided by all their votes together, so a region whose
@@ -23,7 +27,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from gslb.health.verdict import Record, Verdict, turned
-from gslb.model import Quorum
+from gslb.model import Quorum, VoterKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Vote:
     since_s: float = 0.0
     region: str | None = None
     left_out: str = ""
+    kind: VoterKind = VoterKind.PROBER
 
     @property
     def counts(self) -> bool:
@@ -78,7 +83,10 @@ def tally(votes: Iterable[Vote], quorum: Quorum) -> Tally:
     if not counted:
         return NO_VOTE
     regions = _regions(counted)
-    verdict, down = _decided(regions, quorum)
+    decided, down = _decided(regions, quorum)
+    verdict = _backed(decided, counted)
+    if verdict is Verdict.UNKNOWN:
+        return NO_VOTE
     needed = _needed(quorum, len(regions))
     return Tally(
         verdict,
@@ -86,7 +94,7 @@ def tally(votes: Iterable[Vote], quorum: Quorum) -> Tally:
         len(regions),
         down,
         needed,
-        _since_s(regions, verdict, needed),
+        _backed_since_s(_since_s(regions, decided, needed), decided, counted),
         _flips_at_s(counted, verdict, quorum),
     )
 
@@ -118,6 +126,31 @@ def _decided(regions: Sequence[Sequence[Vote]], quorum: Quorum) -> tuple[Verdict
     if quorum.rule == "majority" and 2 * down == len(regions):
         return _majority([vote for votes in regions for vote in votes]), down
     return (Verdict.DOWN if down >= _needed(quorum, len(regions)) else Verdict.UP), down
+
+
+def _backed(decided: Verdict, counted: Sequence[Vote]) -> Verdict:
+    """Return what was decided, unless it is down and no prober says so."""
+    if decided is Verdict.UP:
+        return decided
+    said = {vote.verdict for vote in counted if vote.kind is VoterKind.PROBER}
+    if Verdict.DOWN in said:
+        return decided
+    return Verdict.UP if said else Verdict.UNKNOWN
+
+
+def _backed_since_s(decided_s: float, decided: Verdict, counted: Sequence[Vote]) -> float:
+    """Return since when the verdict holds, if what the votes decided does since *decided_s*.
+
+    Down takes a prober as well; up is had at the latest when the last prober has come round.
+    """
+    probers = [vote for vote in counted if vote.kind is VoterKind.PROBER]
+    down_s = [vote.since_s for vote in probers if vote.verdict is Verdict.DOWN]
+    if decided is Verdict.DOWN and down_s:
+        return max(decided_s, min(down_s))
+    if down_s or not probers:
+        return decided_s
+    all_up_s = max(vote.since_s for vote in probers)
+    return all_up_s if decided is Verdict.DOWN else min(decided_s, all_up_s)
 
 
 def _majority(votes: Sequence[Vote]) -> Verdict:
@@ -191,6 +224,6 @@ def _flips_at_s(counted: Sequence[Vote], verdict: Verdict, quorum: Quorum) -> fl
     then = [
         replace(vote, verdict=other, since_s=-inf) if vote in doubted else vote for vote in counted
     ]
-    if _decided(_regions(then), quorum)[0] is verdict:
+    if _backed(_decided(_regions(then), quorum)[0], then) in (verdict, Verdict.UNKNOWN):
         return None
     return min(vote.flips_at_s for vote in doubted if vote.flips_at_s is not None)

@@ -7,17 +7,25 @@ it takes over or leaves.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from hashlib import blake2b
 from heapq import nlargest
 
-from gslb.model import Subject
+from gslb.model import Subject, Voter, VoterKind
+
+
+def probers_of(voters: Mapping[str, Voter]) -> frozenset[str]:
+    """Return the names of the voters that are of kind prober."""
+    return frozenset(name for name, voter in voters.items() if voter.kind is VoterKind.PROBER)
 
 
 def assigned(
     subject: Subject, voters: Collection[str], probes_per_member: int | None
 ) -> frozenset[str]:
-    """Return so many of the voters, those that probe *subject*; None is all of them."""
+    """Return so many of the voters, those that probe *subject*; None is all of them.
+
+    Only probers take shares (`probers_of`): no proxy could take out what is left to it alone.
+    """
     if probes_per_member is None or probes_per_member >= len(voters):
         return frozenset(voters)
     host, port = subject.target

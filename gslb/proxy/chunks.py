@@ -1,8 +1,8 @@
 """Bodies in chunks: taken apart as they come in, put together as they go on (RFC 9112 7.1).
 
 The sizes must be hexadecimal digits and nothing else, each line must end in CRLF, chunk extensions
-are checked and dropped, and trailers are fields of their own, read only at the end.  What goes on is
-cut anew, so that nothing of the sender's framing reaches the next reader.
+are checked and dropped, and trailers are fields of their own, read only at the end.  What goes on
+is cut anew, so that nothing of the sender's framing reaches the next reader.
 """
 
 from __future__ import annotations

@@ -26,7 +26,6 @@ from gslb.proxy.tally import Tally
 from gslb.proxy.target import Target
 from gslb.routing.geo import BLANK, Atlas
 from gslb.tier import (
-    UNCHANGED,
     Affinity,
     Forward,
     Limits,
@@ -137,7 +136,7 @@ class Desk:
     def refused(self, error: MessageError) -> tuple[Fields, bytes]:
         """Return the answer to what is no request."""
         self.tally.count("gslb_proxy_bad_requests_total", str(error.status))
-        return self._page(error.status)
+        return self.page(error.status)
 
     # What an exchange asks.
 
@@ -148,7 +147,10 @@ class Desk:
         if table is None:
             return None
         request = exchange.request
-        return table.matcher.find(request, lambda: self._atlas.place_of(request.client).country)
+        route = table.matcher.find(request, lambda: self._atlas.place_of(request.client).country)
+        if route is not None:
+            exchange.rule = table.rules[id(route)]
+        return route
 
     def limited_s(self, exchange: Exchange, route: Route) -> float:
         """Return for how many seconds a request has to wait by the route's rates; 0 for not."""
@@ -181,7 +183,7 @@ class Desk:
     def choose(self, exchange: Exchange) -> Target | None:
         """Return the next member to try, which is counted as having the request."""
         chooser, route, now_s = exchange.service, exchange.route, self.now_s()
-        assert type(chooser) is Chooser, "a service comes before its members"
+        assert chooser is not None, "a service comes before its members"
         assert route is not None, "a route comes before its service"
         rule, passage = _rule(exchange), exchange.passage
         if not exchange.tried:
@@ -248,7 +250,7 @@ class Desk:
 
     def upstream_of(self, exchange: Exchange) -> Upstream:
         """Return how members of the exchange's service are connected to."""
-        assert type(exchange.service) is Chooser, "a service comes before its members"
+        assert exchange.service is not None, "a service comes before its members"
         return exchange.service.upstream
 
     def may_retry(self, exchange: Exchange) -> bool:
@@ -261,7 +263,7 @@ class Desk:
     def observe(self, exchange: Exchange, target: Target, outcome: str) -> None:
         """Hear of one attempt: ``ok``, ``server_error``, ``connect_error`` or ``timeout``."""
         chooser, now_s = exchange.service, self.now_s()
-        assert type(chooser) is Chooser, "an attempt is at a member of a service"
+        assert chooser is not None, "an attempt is at a member of a service"
         elapsed_s = now_s - (exchange.connected_s or exchange.began_s)
         self.tally.attempt(chooser.service.text, target.name, outcome)
         if chooser.observe(target, Outcome(outcome), elapsed_s, now_s):
@@ -286,8 +288,9 @@ class Desk:
         assert route is not None, "a member is a route's"
         upstream = self.upstream_of(exchange)
         path, kept, authority = head.target, passage.kept, head.authority
-        if route.rewrite is not UNCHANGED:
-            path, kept = rewrite.request(route.rewrite, path, kept)
+        changes = _rule(exchange).rewrite
+        if changes is not None:
+            path, kept = rewrite.request(changes, path, kept)
         if (host := route.rewrite.host or upstream.host) is not None:
             authority = host.encode("ascii")
         parts = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (head.method, path, authority)]
@@ -308,13 +311,13 @@ class Desk:
 
     def fields_for(self, exchange: Exchange, head: ResponseHead) -> Fields:
         """Return the fields of a response as they go to the client."""
-        route, fields = exchange.route, head.passing
-        assert route is not None, "a response is a route's"
-        if route.rewrite is not UNCHANGED:
-            fields = rewrite.response(route.rewrite, fields)
-        return self._own_fields(exchange, fields)
+        fields, changes = head.passing, _rule(exchange).rewrite
+        if changes is not None:
+            fields = rewrite.response(changes, fields)
+        return self.own_fields(exchange, fields)
 
-    def _own_fields(self, exchange: Exchange, fields: Fields) -> Fields:
+    def own_fields(self, exchange: Exchange, fields: Fields) -> Fields:
+        """Return the fields of a response with those that the tier adds."""
         route, table = exchange.route, exchange.table
         if exchange.cookies:
             fields += [(b"set-cookie", text) for text in exchange.cookies.values()]
@@ -324,16 +327,12 @@ class Desk:
             fields.append((b"via", b"1.1 " + table.tier.via.encode("ascii")))
         return fields
 
-    def answer(self, exchange: Exchange, status: int) -> tuple[Fields, bytes]:
-        """Return the fields and the body of an error's answer."""
-        fields, body = self._page(status)
-        return self._own_fields(exchange, fields), body
-
     def redirect(self, exchange: Exchange, to: Redirect) -> bytes:
         """Return where a redirect leads."""
         return rewrite.location(to, exchange.request)
 
-    def _page(self, status: int) -> tuple[Fields, bytes]:
+    def page(self, status: int) -> tuple[Fields, bytes]:
+        """Return the fields and the body of an error page."""
         page = None if self.table is None else self.table.pages.get(status)
         if page is not None:
             return [(b"content-type", page.content_type.encode("latin-1"))], page.body
@@ -345,14 +344,13 @@ class Desk:
 
 
 def _table(exchange: Exchange) -> Table:
-    table = exchange.table
-    assert type(table) is Table, "a route is a table's"
-    return table
+    assert exchange.table is not None, "a route is a table's"
+    return exchange.table
 
 
 def _rule(exchange: Exchange) -> Rule:
-    assert exchange.route is not None, "only what has a route is asked for"
-    return _table(exchange).rules[id(exchange.route)]
+    assert exchange.rule is not None, "only what has a route is asked for"
+    return exchange.rule
 
 
 def _of_service(of: BelievedOf, name: str) -> Callable[[Member], Belief]:

@@ -12,16 +12,22 @@ by the desk's clock; whoever drives the exchange calls `overdue` now and then.
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
+from gslb.proxy.answering import answer_here, fail, framed
 from gslb.proxy.forwarding import Passage
 from gslb.proxy.head import Fields, RequestHead, ResponseHead
+from gslb.proxy.patience import break_off, put_off
 from gslb.proxy.request import Request
-from gslb.proxy.sides import NO_BODY, Back, Client, Desk
+from gslb.proxy.sides import NO_BODY, Back, Client, Desk, Phase
 from gslb.proxy.target import Target
 from gslb.proxy.upload import Upload
-from gslb.tier import Deny, Forward, Redirect, Respond, Route
+from gslb.tier import Forward, Route
+
+if TYPE_CHECKING:
+    from gslb.proxy.chooser import Chooser
+    from gslb.proxy.table import Rule, Table
 
 IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 UNSENT_MAX: Final = 16  # members that could not be reached at all, for one request
@@ -31,87 +37,53 @@ CLIENT_GONE: Final = 499  # what is logged where the client left before it was a
 QUEUE_FULL: Final = "queue full"
 
 
-class Phase(IntEnum):
-    """Where an exchange is."""
-
-    COLLECTING = 0  # reads the body before a member is chosen
-    CONNECTING = 1
-    SENT = 2  # waits for the response's head
-    ANSWERING = 3
-    TUNNEL = 4
-    OVER = 5
-
-
+@dataclass(slots=True, eq=False)
 class Exchange:
     """One request and its response.
 
     `status` is what the client was answered, 0 before.  `why` says in a word what went wrong, if
     anything did.  `member` is the last that was tried, `tried` are all of them, and `tries` counts
     those that were sent the request.  `sent_out` counts the octets of the response's body.  Times
-    are those of the desk's clock; 0.0 where it did not come to that.  `cookies` are set by the
-    response, by name; `table` and `service` are the desk's own.
+    are those of the desk's clock, 0.0 where it did not come to that; `asked_s` is when a connection
+    began to be opened for it, `deadline_s` until when something must happen, `ends_s` until when
+    all must have.  `cookies` are set by the response, by name.  `table`, `rule` and
+    `service` are the desk's.
     """
 
-    __slots__ = (
-        "_back",
-        "_deadline_s",
-        "_ends_s",
-        "_is_held",
-        "_is_sent",
-        "_unsent",
-        "began_s",
-        "client",
-        "connected_s",
-        "cookies",
-        "desk",
-        "first_byte_s",
-        "head",
-        "member",
-        "passage",
-        "phase",
-        "request",
-        "request_id",
-        "route",
-        "sent_out",
-        "service",
-        "status",
-        "table",
-        "target",
-        "tried",
-        "tries",
-        "upload",
-        "why",
-    )
+    desk: Desk
+    client: Client
+    head: RequestHead
+    request: Request
+    passage: Passage
+    began_s: float
+    asked_s: float = 0.0
+    connected_s: float = 0.0
+    first_byte_s: float = 0.0
+    deadline_s: float = 0.0
+    ends_s: float = 0.0
+    table: Table | None = None
+    route: Route | None = None
+    rule: Rule | None = None
+    service: Chooser | None = None
+    target: Target | None = None
+    member: Target | None = None
+    tried: list[Target] = field(default_factory=list)
+    tries: int = 0
+    status: int = 0
+    why: str = ""
+    sent_out: int = 0
+    cookies: dict[str, bytes] = field(default_factory=dict)
+    phase: Phase = Phase.COLLECTING
+    upload: Upload | None = None
+    _back: Back | None = None
+    _is_held: bool = False
+    _is_sent: bool = False
+    _unsent: int = 0
 
-    def __init__(
-        self, desk: Desk, client: Client, head: RequestHead, request: Request, passage: Passage
-    ) -> None:
-        self.desk = desk
-        self.client = client
-        self.head = head
-        self.request = request
-        self.passage = passage
-        self.began_s = desk.now_s()
-        self.connected_s = self.first_byte_s = 0.0
-        self.route: Route | None = None
-        self.table: object = None
-        self.service: object = None
-        self.target: Target | None = None
-        self.member: Target | None = None
-        self.tried: list[Target] = []
-        self.tries = 0
-        self.status = 0
-        self.why = ""
-        self.sent_out = 0
-        self.cookies: dict[str, bytes] = {}
-        self.phase = Phase.COLLECTING
-        self.upload: Upload | None = None
-        self._back: Back | None = None
-        self._is_held = False
-        self._is_sent = False
-        self._unsent = 0
-        self._deadline_s = 0.0
-        self._ends_s = 0.0
+    @property
+    def is_unread(self) -> bool:
+        """Whether a part of the request's body has not been read."""
+        return self.upload is not None and not self.upload.is_done
 
     def begin(self) -> None:
         """Decide what becomes of the request."""
@@ -127,33 +99,23 @@ class Exchange:
             return
         action = route.action
         if not isinstance(action, Forward):
-            self._answer_here(action)
+            answer_here(self, action)
             return
         if route.body_max is not None and length > route.body_max:
             self.fail(413, "body too large")
             return
         if route.timeouts.total_s is not None:
-            self._ends_s = self.began_s + route.timeouts.total_s
+            self.ends_s = self.began_s + route.timeouts.total_s
         desk.service_for(self, action)
         if self.phase == Phase.OVER:
             return  # the desk answered
         if length:
-            self._deadline_s = self.began_s
+            self.deadline_s = self.began_s
             if self.head.expects_continue:
                 self.client.interim(100, b"Continue", [])
             if route.buffer:
                 return  # a member is chosen once enough of the body is here
         self._choose()
-
-    def _answer_here(self, action: Redirect | Respond | Deny) -> None:
-        if type(action) is Deny:
-            self.fail(action.status, "denied")
-        elif type(action) is Respond:
-            fields = [(b"content-type", action.content_type.encode("latin-1"))]
-            self._reply(action.status, fields, action.body)
-        else:
-            assert type(action) is Redirect, "there is no other action"
-            self._reply(action.status, [(b"location", self.desk.redirect(self, action))], b"")
 
     # The client's side.
 
@@ -166,9 +128,9 @@ class Exchange:
             if upload.received > DISCARDED_MAX:
                 self.client.abort()
             return
-        self._deadline_s = self.desk.now_s()
+        self.deadline_s = self.desk.now_s()
         if route.body_max is not None and upload.received + len(octets) > route.body_max:
-            self._cancel()
+            self.cancel()
             self.fail(413, "body too large")
         elif phase == Phase.COLLECTING:
             upload.add(octets)
@@ -180,7 +142,7 @@ class Exchange:
                 self._is_held = True
                 self.client.hold(held=True)
         else:
-            self._deadline_s += route.timeouts.idle_s
+            self.deadline_s += route.timeouts.idle_s
             if self._back is not None:
                 self._back.send(upload.passing(octets))
 
@@ -194,7 +156,7 @@ class Exchange:
         elif phase in (Phase.SENT, Phase.ANSWERING) and self._back is not None:
             assert self.route is not None, "what was sent has a route"
             if phase == Phase.SENT:
-                self._deadline_s = self.desk.now_s() + self.route.timeouts.response_s
+                self.deadline_s = self.desk.now_s() + self.route.timeouts.response_s
             if ending := upload.ending():
                 self._back.send(ending)
 
@@ -220,7 +182,7 @@ class Exchange:
             return
         self.why = self.why or "client gone"
         self.status = self.status or CLIENT_GONE
-        self._cancel()
+        self.cancel()
         self._over()
 
     # The member's side.
@@ -255,13 +217,13 @@ class Exchange:
         self.phase = Phase.SENT
         upload, timeouts = self.upload, route.timeouts
         if upload is None:
-            self._deadline_s = now_s + timeouts.response_s
+            self.deadline_s = now_s + timeouts.response_s
             back.begin(self, head.method, desk.head_for(self, target, 0))
             return
         length = upload.length(head.length)
-        self._deadline_s = now_s + (timeouts.response_s if upload.is_done else timeouts.idle_s)
+        self.deadline_s = now_s + (timeouts.response_s if upload.is_done else timeouts.idle_s)
         back.begin(self, head.method, desk.head_for(self, target, length) + upload.begun())
-        self._free_client()
+        self.free_client()
 
     def on_unreachable(self, why: str) -> None:
         """Hear that there is no connection to the member: it was never sent the request."""
@@ -276,26 +238,27 @@ class Exchange:
     def _not_sent(self, why: str) -> None:
         self._unsent += 1
         self.tries -= 1
-        self._to_another(why, safe=self._unsent < UNSENT_MAX)
+        self.to_another(why, safe=self._unsent < UNSENT_MAX)
 
     def on_lost(self, why: str) -> None:
         """Hear that the connection to the member broke, or that what came was no response."""
         self._back = None
         if self.phase == Phase.TUNNEL:
-            self._end([], close=True)
+            self.end([])
             return
         assert self.target is not None, "a connection is a member's"
-        self.desk.observe(self, self.target, "server_error")
+        self.desk.observe(self, self.target, "timeout")
         if self.phase == Phase.ANSWERING:
             self.fail(502, why)
             return
-        self._to_another(why, safe=self._may_repeat())
+        self.to_another(why, safe=self.may_repeat())
 
-    def _may_repeat(self) -> bool:
+    def may_repeat(self) -> bool:
+        """Return whether the request may be sent again, though a member had it."""
         is_whole = self.upload is None or self.upload.is_whole
         return is_whole and self.head.method in IDEMPOTENT
 
-    def _to_another(self, why: str, *, safe: bool) -> None:
+    def to_another(self, why: str, *, safe: bool) -> None:
         """Try another member if that is safe and within bounds, or give up."""
         self.why = why
         self._let_go()
@@ -321,8 +284,8 @@ class Exchange:
             return
         now_s = self.first_byte_s = desk.now_s()
         desk.observe(self, target, "server_error" if status >= 500 else "ok")
-        if status in route.retry.statuses and self._may_repeat() and self._has_another_try():
-            self._cancel()
+        if status in route.retry.statuses and self.may_repeat() and self._has_another_try():
+            self.cancel()
             self._let_go()
             self.why = f"status {status}"
             self._choose()
@@ -330,26 +293,22 @@ class Exchange:
         self.status = status
         self.why = ""
         fields = desk.fields_for(self, head)
-        upload = self.upload
-        close = upload is not None and not upload.is_done
         if status == 101:
             self._upgrade(head, fields, now_s)
             return
         self.phase = Phase.ANSWERING
-        self._deadline_s = now_s + route.timeouts.idle_s
-        length = head.length
-        if not length and (self.head.method == b"HEAD" or status in (204, 304)):
-            length = NO_BODY
-        self.client.respond(status, head.reason, fields, length, close=close)
+        self.deadline_s = now_s + route.timeouts.idle_s
+        length = framed(self.head.method, status, head.length)
+        self.client.respond(status, head.reason, fields, length, close=self.is_unread)
 
     def _upgrade(self, head: ResponseHead, fields: Fields, now_s: float) -> None:
         assert self.route is not None, "a response comes from a member"
         if self.head.upgrade is None or head.upgrade is None:
-            self._cancel()
+            self.cancel()
             self.fail(502, "an upgrade that nobody asked for")
             return
         self.phase = Phase.TUNNEL
-        self._deadline_s = now_s + self.route.timeouts.tunnel_s
+        self.deadline_s = now_s + self.route.timeouts.tunnel_s
         fields += ((b"upgrade", head.upgrade), (b"connection", b"upgrade"))
         self.client.respond(head.status, head.reason, fields, NO_BODY, close=True)
         self.client.tunnel()
@@ -362,78 +321,32 @@ class Exchange:
     def on_end(self, trailers: Fields, *, reusable: bool) -> None:
         """Hear that the response is whole."""
         back, self._back = self._back, None
-        is_done = self.upload is None or self.upload.is_done
         if back is not None:
-            back.release(reusable=reusable and is_done)
-        self._end(trailers, close=not is_done)
+            back.release(reusable=reusable and not self.is_unread)
+        self.end(trailers)
 
     def tick(self) -> None:
         """Put off the deadline: octets came, or were taken."""
-        route = self.route
-        if route is None:
-            return
-        if self.phase == Phase.TUNNEL:
-            self._deadline_s = self.desk.now_s() + route.timeouts.tunnel_s
-        elif self.phase == Phase.ANSWERING:
-            self._deadline_s = self.desk.now_s() + route.timeouts.idle_s
+        put_off(self, self.desk.now_s())
 
     def overdue(self, now_s: float, body_s: float) -> None:
         """Break off what has lasted too long; a client may let *body_s* pass within a body."""
-        phase = self.phase
-        if phase == Phase.OVER:
-            return
-        if self._ends_s and now_s >= self._ends_s:
-            self._cancel()
-            self.fail(504, "total timeout")
-        elif phase == Phase.COLLECTING:
-            if now_s >= self._deadline_s + body_s:
-                self.fail(408, "slow client")
-        elif phase != Phase.CONNECTING and now_s >= self._deadline_s:
-            self._time_out(phase)
-
-    def _time_out(self, phase: Phase) -> None:
-        self._cancel()
-        if phase != Phase.SENT:
-            self.fail(504, "idle timeout")
-        elif self.upload is not None and not self.upload.is_done:
-            self.fail(408, "slow client")
-        else:
-            assert self.target is not None, "a request was sent to a member"
-            self.desk.observe(self, self.target, "timeout")
-            self._to_another("timeout", safe=self._may_repeat())
+        break_off(self, now_s, body_s)
 
     # Ends.
 
     def fail(self, status: int, why: str, *, retry_after_s: float = 0.0) -> None:
         """Answer with an error page, or break off where an answer has begun."""
         self.why = why
-        if self.phase >= Phase.ANSWERING:
-            if self.phase != Phase.OVER:
-                self._over()
-                self.client.abort()
-            return
-        fields, body = self.desk.answer(self, status)
-        if retry_after_s:
-            fields.append((b"retry-after", b"%d" % max(1, int(retry_after_s + 0.999))))
-        self._reply(status, fields, body)
+        if self.phase < Phase.ANSWERING:
+            fail(self, status, retry_after_s)
+        elif self.phase != Phase.OVER:
+            self._over()
+            self.client.abort()
 
-    def _reply(self, status: int, fields: Fields, body: bytes) -> None:
-        self.status = status
-        self._free_client()
-        close = self.upload is not None and not self.upload.is_done
-        bare = self.head.method == b"HEAD" or status in (204, 304)
-        if bare and status != 204:
-            fields.append((b"content-length", b"%d" % len(body)))
-        self.client.respond(status, b"", fields, NO_BODY if bare else len(body), close=close)
-        if body and not bare:
-            self.sent_out += len(body)
-            self.client.send(body)
-        self._end([], close=close)
-
-    def _end(self, trailers: Fields, *, close: bool) -> None:
+    def end(self, trailers: Fields) -> None:
         """Send the end of the response; the next request waits until this one was counted."""
-        if not close:
-            self._free_client()
+        self.free_client()
         client = self.client
         client.finish(trailers)
         self._over()
@@ -454,7 +367,7 @@ class Exchange:
         if target is not None:
             target.active -= 1
 
-    def _cancel(self) -> None:
+    def cancel(self) -> None:
         """Take the request back from wherever it is."""
         if self.phase == Phase.CONNECTING:
             self.desk.forget(self)
@@ -462,7 +375,8 @@ class Exchange:
         if back is not None:
             back.release(reusable=False)
 
-    def _free_client(self) -> None:
+    def free_client(self) -> None:
+        """Let the client go on sending, if it was held."""
         if self._is_held:
             self._is_held = False
             self.client.hold(held=False)

@@ -53,10 +53,10 @@ class RequestHead:
     """The head of a request.
 
     `target` is a path with a query, or ``*``; `authority` is the Host as it is passed on, and
-    `host` its name in lower case without the port.  `fields` are all that were sent, `passing` those
-    that go on.  `length` is that of the body in octets, or `CHUNKED`.  `upgrade` is the protocol that
-    the client would change to, if it is one that is passed through.  `accepts_trailers` says that
-    the client can read trailers.
+    `host` its name in lower case without the port.  `minor` is that of HTTP/1, and 2 for HTTP/2.
+    `fields` are all that were sent, `passing` those that go on.  `length` is that of the body in
+    octets, or `CHUNKED`.  `upgrade` is the protocol that the client would change to, if it is one
+    that is passed through.  `accepts_trailers` says that the client can read trailers.
     """
 
     __slots__ = (
@@ -90,7 +90,7 @@ class RequestHead:
 
 
 class ResponseHead:
-    """The head of a response; `length` may be `UNTIL_CLOSE` too.  `passing` are fields that go on."""
+    """The head of a response; `passing` are the fields that go on, `length` may be UNTIL_CLOSE."""
 
     __slots__ = (
         "fields",
@@ -166,7 +166,7 @@ class RequestReader:
 
 
 class ResponseReader:
-    """Reads the heads of responses; a new one for each, since what follows it is not given to it."""
+    """Reads the heads of responses."""
 
     __slots__ = ("_fields", "_reason")
 

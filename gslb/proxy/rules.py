@@ -16,14 +16,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from gslb.model import Address, Network
+from gslb.model import Network
 from gslb.proxy.request import Request
 from gslb.tier import Has, Match, Route
 
 HOSTS_MAX = 4_096  # that are remembered with their rules
 PLAIN_RULES_MAX = 8  # of a table that is walked whole, without an index
 
-CountryOf = Callable[[Address], str | None]
+CountryOf = Callable[[], str | None]
+Holds = Callable[[Request, CountryOf], bool]
 _ANY, _PREFIX, _EXACT = range(3)
 
 
@@ -32,7 +33,7 @@ class Condition:
     """One thing that must hold of a request; `text` says what."""
 
     text: str
-    holds: Callable[[Request], bool]
+    holds: Holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,15 @@ class _Rule:
 
 
 # A rule as it is walked: how the path is tested, with what, what else must hold, the route.
-_Step = tuple[int, bytes, tuple[Callable[[Request], bool], ...], Route]
+_Step = tuple[int, bytes, tuple[Holds, ...], Route]
 
 
 class _Table:
-    """The rules that can hold for the hosts of some patterns, in order."""
+    """The rules that can hold for the hosts of some patterns, in order.
+
+    Where these are many, `by_segment` holds those for paths that start with one segment, and
+    `others` those for all other paths.
+    """
 
     __slots__ = ("by_segment", "others", "steps")
 
@@ -82,20 +87,14 @@ class _Table:
             loose = (r for r, s in zip(rules, segments, strict=True) if s is None)
             self.others = tuple(map(_step, loose))
 
-    def steps_for(self, path: bytes) -> tuple[_Step, ...]:
-        """Return the rules that can hold for *path*."""
-        if not self.by_segment:
-            return self.steps
-        return self.by_segment.get(_first_segment(path), self.others)
-
 
 class Matcher:
-    """All routes, compiled; `country_of` tells the country of a client where a rule asks for it."""
+    """All routes, compiled."""
 
     __slots__ = ("_by_host", "_by_patterns", "_exact", "_rules", "_wild")
 
-    def __init__(self, routes: Iterable[Route], country_of: CountryOf = lambda _: None) -> None:
-        self._rules = tuple(_rules(routes, country_of))
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._rules = tuple(_rules(routes))
         patterns = {host for rule in self._rules for host in rule.hosts}
         self._wild = frozenset(each[2:] for each in patterns if each.startswith(b"*."))
         self._exact = frozenset(each for each in patterns if not each.startswith(b"*."))
@@ -103,21 +102,24 @@ class Matcher:
         # As many as there are patterns, whatever hosts clients ask for.
         self._by_patterns: dict[frozenset[bytes], _Table] = {}
 
-    def find(self, request: Request) -> Route | None:
-        """Return the route that *request* takes, None where none matches."""
+    def find(self, request: Request, country: CountryOf = lambda: None) -> Route | None:
+        """Return the route that *request* takes, None where none matches.
+
+        *country* tells where the client is, and is only asked where a rule wants to know.
+        """
         table = self._by_host.get(request.host)
         if table is None:
             table = self._table(request.host)
         steps = table.steps
         if table.by_segment:
-            steps = table.steps_for(request.path)
-        return _first(steps, request)
+            steps = table.by_segment.get(_first_segment(request.path), table.others)
+        return _first(steps, request, country)
 
-    def trace(self, request: Request) -> Iterator[Tried]:
+    def trace(self, request: Request, country: CountryOf = lambda: None) -> Iterator[Tried]:
         """Yield what became of each match in order, up to the first that holds."""
         patterns = self._patterns(request.host)
         for rule in self._rules:
-            failed = _why_not(rule, patterns, request)
+            failed = _why_not(rule, patterns, request, country)
             yield Tried(rule.route, rule.match, failed)
             if failed is None:
                 return
@@ -145,7 +147,7 @@ class Matcher:
         return frozenset(found)
 
 
-def _first(steps: Sequence[_Step], request: Request) -> Route | None:
+def _first(steps: Sequence[_Step], request: Request, country: CountryOf) -> Route | None:
     """Return the route of the first of *steps* that holds."""
     path = request.path
     for test, wanted, rest, route in steps:
@@ -156,19 +158,21 @@ def _first(steps: Sequence[_Step], request: Request) -> Route | None:
             elif path != wanted:
                 continue
         for holds in rest:
-            if not holds(request):
+            if not holds(request, country):
                 break
         else:
             return route
     return None
 
 
-def _why_not(rule: _Rule, patterns: frozenset[bytes], request: Request) -> str | None:
+def _why_not(
+    rule: _Rule, patterns: frozenset[bytes], request: Request, country: CountryOf
+) -> str | None:
     if rule.hosts and patterns.isdisjoint(rule.hosts):
         return f"host {_listed(rule.hosts)}"
-    if _first(((rule.path_test, rule.path, (), rule.route),), request) is None:
+    if _first(((rule.path_test, rule.path, (), rule.route),), request, country) is None:
         return rule.path_text
-    return next((each.text for each in rule.rest if not each.holds(request)), None)
+    return next((each.text for each in rule.rest if not each.holds(request, country)), None)
 
 
 def _step(rule: _Rule) -> _Step:
@@ -191,7 +195,7 @@ def _segment_of(rule: _Rule) -> bytes | None:
 # From what an operator wrote to rules.
 
 
-def _rules(routes: Iterable[Route], country_of: CountryOf) -> Iterator[_Rule]:
+def _rules(routes: Iterable[Route]) -> Iterator[_Rule]:
     place = 0
     for route in routes:
         matches: Sequence[Match] = route.matches or (Match(),)
@@ -205,7 +209,7 @@ def _rules(routes: Iterable[Route], country_of: CountryOf) -> Iterator[_Rule]:
                 path_test=test,
                 path=path,
                 path_text=text,
-                rest=(*more, *_conditions(match, country_of)),
+                rest=(*more, *_conditions(match)),
             )
             place += 1
 
@@ -217,7 +221,7 @@ def _path(match: Match) -> tuple[int, bytes, str, tuple[Condition, ...]]:
     if match.path_kind == "regex":
         search = re.compile(match.path).search
 
-        def found(request: Request) -> bool:
+        def found(request: Request, _country: CountryOf) -> bool:
             return search(request.path.decode("utf-8", "surrogateescape")) is not None
 
         return _ANY, b"", "path", (Condition(f"path with pattern {match.path}", found),)
@@ -226,14 +230,14 @@ def _path(match: Match) -> tuple[int, bytes, str, tuple[Condition, ...]]:
     return _PREFIX, match.path.encode(), f"path {match.path}*", ()
 
 
-def _conditions(match: Match, country_of: CountryOf) -> Iterator[Condition]:
+def _conditions(match: Match) -> Iterator[Condition]:
     if match.methods:
         methods = frozenset(each.encode() for each in match.methods)
         text = f"method {_listed(sorted(methods))}"
-        yield Condition(text, lambda request: request.method in methods)
+        yield Condition(text, lambda request, _: request.method in methods)
     if match.scheme is not None:
         scheme = match.scheme
-        yield Condition(f"scheme {scheme}", lambda request: request.scheme == scheme)
+        yield Condition(f"scheme {scheme}", lambda request, _: request.scheme == scheme)
     if match.clients:
         yield _clients(match.clients)
     for has in match.headers:
@@ -245,7 +249,7 @@ def _conditions(match: Match, country_of: CountryOf) -> Iterator[Condition]:
     if match.countries:
         countries = match.countries
         text = f"country {', '.join(sorted(countries))}"
-        yield Condition(text, lambda request: country_of(request.client) in countries)
+        yield Condition(text, lambda _, country: country() in countries)
 
 
 def _clients(networks: Sequence[Network]) -> Condition:
@@ -256,7 +260,7 @@ def _clients(networks: Sequence[Network]) -> Condition:
         masks.setdefault(key, set()).add(int(each.network_address))
     tests = tuple((version, mask, frozenset(found)) for (version, mask), found in masks.items())
 
-    def holds(request: Request) -> bool:
+    def holds(request: Request, _country: CountryOf) -> bool:
         client = request.client
         version, number = client.version, int(client)
         if version == 6 and number >> 32 == 0xFFFF:
@@ -269,11 +273,11 @@ def _clients(networks: Sequence[Network]) -> Condition:
 def _has(kind: str, has: Has, values: Callable[[Request, bytes], list[bytes]]) -> Condition:
     name = has.name.encode()
     if has.absent:
-        return Condition(f"no {kind} {has.name}", lambda request: not values(request, name))
+        return Condition(f"no {kind} {has.name}", lambda request, _: not values(request, name))
     if has.pattern is not None:
         search = re.compile(has.pattern).search
 
-        def found(request: Request) -> bool:
+        def found(request: Request, _country: CountryOf) -> bool:
             each = (value.decode("utf-8", "surrogateescape") for value in values(request, name))
             return any(search(text) is not None for text in each)
 
@@ -281,8 +285,8 @@ def _has(kind: str, has: Has, values: Callable[[Request, bytes], list[bytes]]) -
     if has.value is not None:
         wanted = has.value.encode()
         text = f"{kind} {has.name}: {has.value}"
-        return Condition(text, lambda request: wanted in values(request, name))
-    return Condition(f"{kind} {has.name}", lambda request: bool(values(request, name)))
+        return Condition(text, lambda request, _: wanted in values(request, name))
+    return Condition(f"{kind} {has.name}", lambda request, _: bool(values(request, name)))
 
 
 def _listed(words: Iterable[bytes]) -> str:

@@ -5,6 +5,7 @@ Protocols alone: HTTP/1 and HTTP/2 clients look the same from here, and a test p
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gslb.proxy.head import Fields, ResponseHead
@@ -17,8 +18,21 @@ if TYPE_CHECKING:
 NO_BODY: Final = -3  # of a length: there is none, whatever the fields say of one
 
 
+class Phase(IntEnum):
+    """Where an exchange is."""
+
+    COLLECTING = 0  # reads the body before a member is chosen
+    CONNECTING = 1
+    SENT = 2  # waits for the response's head
+    ANSWERING = 3
+    TUNNEL = 4
+    OVER = 5
+
+
 class Client(Protocol):
-    """The side that a request came from."""
+    """The side that a request came from; `tls` is such as ``TLSv1.3``, None for none."""
+
+    tls: str | None
 
     def respond(
         self, status: int, reason: bytes, fields: Fields, length: int, *, close: bool
@@ -33,6 +47,9 @@ class Client(Protocol):
 
     def send(self, octets: bytes) -> None:
         """Send a part of the body, or of a tunnel."""
+
+    def flush(self) -> None:
+        """Send what is held back to be sent together with what comes next."""
 
     def finish(self, trailers: Fields) -> None:
         """Send the end of the body, and all that was not sent yet."""
@@ -99,8 +116,11 @@ class Desk(Protocol):
     def fields_for(self, exchange: Exchange, head: ResponseHead) -> Fields:
         """Return the fields of a response as they go to the client."""
 
-    def answer(self, exchange: Exchange, status: int) -> tuple[Fields, bytes]:
-        """Return the fields and the body of an answer of our own."""
+    def page(self, status: int) -> tuple[Fields, bytes]:
+        """Return the fields and the body of an error page."""
+
+    def own_fields(self, exchange: Exchange, fields: Fields) -> Fields:
+        """Return the fields of a response with those that the tier adds."""
 
     def redirect(self, exchange: Exchange, to: Redirect) -> bytes:
         """Return where a redirect leads."""

@@ -1,8 +1,8 @@
 """The table: routes and services of a tier, compiled into what a request needs of them.
 
-It is made when a file or a member changes, and replaced whole.  What must outlive that is taken over
-from the table before, by name: who of a service is under way where (its `Chooser`), and how full a
-route's buckets are, if it has the same rates.
+It is made when a file or a member changes, and replaced whole.  What must outlive that is taken
+over from the table before, by name: who of a service is under way where (its `Chooser`), and how
+full a route's buckets are, if it has the same rates.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from gslb.proxy.pins import Pins
 from gslb.proxy.rules import Matcher
 from gslb.proxy.splitting import Split
 from gslb.routing.geo import Atlas
-from gslb.tier import Balance, Forward, Page, Rate, Route, Tier
+from gslb.tier import UNCHANGED, Balance, Forward, Page, Rate, Rewrite, Route, Tier
 
 
 @dataclass(slots=True, eq=False)
 class Rule:
     """A route, with what is counted for it.
 
-    `balance` is how members are chosen; where clients keep them by header or address, it hashes on
-    that.  `head` holds the header lines that the route sets, ready to be sent.
+    `balance` is how members are chosen; where clients keep them by header or address, it hashes
+    on that.  `rewrite` is None where nothing is changed.
     """
 
     route: Route
+    rewrite: Rewrite | None
     balance: Balance
     split: Split | None
     rates: tuple[tuple[Rate, Buckets], ...]
@@ -131,16 +132,18 @@ def _rule(route: Route, workers: int, before: Rule | None) -> Rule:
     balance, pins = route.balance, None
     if affinity is not None and affinity.by != "cookie":
         balance = Balance("hash", affinity.by, affinity.name, inf)
-        pins = before.pins if before is not None and before.balance == balance else Pins()
+        kept = before.pins if before is not None and before.balance == balance else None
+        pins = Pins() if kept is None else kept
     same_rates = before is not None and before.route.rates == route.rates
     same_budget = before is not None and before.route.retry == route.retry
     return Rule(
         route,
+        None if route.rewrite == UNCHANGED else route.rewrite,
         balance,
         Split(action) if isinstance(action, Forward) and len(action.parts) > 1 else None,
         before.rates if before is not None and same_rates else _buckets(route, workers),
         before.budget if before is not None and same_budget else Budget(route.retry.budget_percent),
-        pins or Pins() if pins is not None else None,
+        pins,
     )
 
 
