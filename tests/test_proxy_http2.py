@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gslb.errors import MessageError
-from gslb.proxy.frames import COUNTS_MAX, PING, RST_STREAM
+from gslb.proxy.frames import MOST, PING, RST_STREAM
 from gslb.proxy.head import CHUNKED
 from gslb.proxy.http2 import (
     CONNECTION_WINDOW,
@@ -594,7 +594,7 @@ def test_a_client_is_asked_to_connect_again_after_many_requests():
 )
 def test_a_flood_ends_the_connection(flood):
     pair = Pair()
-    most = max(COUNTS_MAX[PING], COUNTS_MAX[RST_STREAM]) + 1
+    most = max(MOST[PING], MOST[RST_STREAM]) + 1
     seen = []
     for _ in range(most):
         flood(pair)
@@ -609,7 +609,7 @@ def test_a_flood_ends_the_connection(flood):
 
 def test_as_many_resets_over_a_longer_time_do_not():
     pair = Pair()
-    for _ in range(2 * COUNTS_MAX[RST_STREAM]):
+    for _ in range(2 * MOST[RST_STREAM]):
         pair.client.reset_stream(pair.ask())
         pair.run()
         pair.now_s += 0.1
