@@ -16,6 +16,7 @@ from types import ModuleType
 
 from bench import (
     detect,
+    exchanges,
     flips,
     latency,
     memory,
@@ -23,6 +24,7 @@ from bench import (
     opinion,
     probes,
     profile,
+    proxying,
     qps,
     report,
     reports,
@@ -30,6 +32,7 @@ from bench import (
 )
 from bench.process import NotMeasured
 
+PROXY = "proxy"
 # Kept as JSON, and drawn by the report; the others are printed only.
 KEPT: dict[str, ModuleType] = {
     "qps": qps,
@@ -39,13 +42,23 @@ KEPT: dict[str, ModuleType] = {
     "probes": probes,
     "reports": reports,
     "opinion": opinion,
+    PROXY: proxying,
 }
 PRINTED: dict[str, Callable[[], str]] = {"mmdb": mmdb.figure, "detect": detect.figure}
 # Only where it is asked for by its name.
-ASKED_FOR: dict[str, Callable[[], str]] = {"profile": profile.figure}
+ASKED_FOR: dict[str, Callable[[], str]] = {
+    "profile": profile.figure,
+    "exchange": exchanges.figure,
+}
 FIGURES = (*KEPT, *PRINTED)
 KNOWN = (*FIGURES, *ASKED_FOR, "report")
-MODULES: dict[str, ModuleType] = {**KEPT, "mmdb": mmdb, "detect": detect, "profile": profile}
+MODULES: dict[str, ModuleType] = {
+    **KEPT,
+    "mmdb": mmdb,
+    "detect": detect,
+    "profile": profile,
+    "exchange": exchanges,
+}
 
 
 def main() -> int:
@@ -53,6 +66,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("name", nargs="*", help=f"{', '.join(KNOWN)}; default: all")
     parser.add_argument("--quick", action="store_true", help="short runs, to try; not kept")
+    of_proxy = parser.add_argument_group(f"of the figure {PROXY!r} alone")
+    of_proxy.add_argument("--seconds", type=float, help="of each run")
+    of_proxy.add_argument("--rounds", type=int, help="of each figure")
+    of_proxy.add_argument(
+        "--only", default="", help=f"some of {','.join(proxying.NAMES)}; not kept"
+    )
+    of_proxy.add_argument("--servers", default="", help="some of the proxies; not kept")
     arguments = parser.parse_args()
     names = arguments.name or [*FIGURES, "report"]
     if unknown := [name for name in names if name not in KNOWN]:
@@ -71,21 +91,37 @@ def main() -> int:
         caption = (MODULES[name].__doc__ or "").partition("\n")[0]
         print(f"\n{name}: {caption}\n", flush=True)
         try:
-            print(_figure(name, quick=arguments.quick), flush=True)
+            print(_figure(name, arguments), flush=True)
         except NotMeasured as why:
             failed = True
             print(f"not measured: {why}", file=sys.stderr)
     return int(failed)
 
 
-def _figure(name: str, *, quick: bool) -> str:
+def _figure(name: str, arguments: argparse.Namespace) -> str:
     if printed := (PRINTED | ASKED_FOR).get(name):
         return printed()
     module = KEPT[name]
-    found = module.measure(quick=quick)
-    if not quick:
+    kept = not arguments.quick
+    if name == PROXY:
+        only, servers = (_listed(each) for each in (arguments.only, arguments.servers))
+        kept = kept and not only and not servers
+        found = proxying.measure(
+            quick=arguments.quick,
+            seconds=arguments.seconds,
+            rounds=arguments.rounds,
+            only=only,
+            servers=servers,
+        )
+    else:
+        found = module.measure(quick=arguments.quick)
+    if kept:
         store.save(name, found)
     return str(module.table(found))
+
+
+def _listed(text: str) -> list[str]:
+    return [each for each in text.split(",") if each]
 
 
 if __name__ == "__main__":

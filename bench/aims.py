@@ -44,7 +44,7 @@ def rows(kept: Mapping[str, store.Result]) -> tuple[list[str], list[list[str]]]:
     return ["figure", "measured", "aim", "is"], found
 
 
-def _row(words: str, value: float | None, aim: float, *, most: bool, unit: str = "") -> list[str]:
+def row(words: str, value: float | None, aim: float, *, most: bool, unit: str = "") -> list[str]:
     """Return a row; *most* tells an upper bound from a lower one."""
     bound = f"{'≤' if most else '≥'} {aim:g}{unit}"
     if value is None:
@@ -81,7 +81,7 @@ def _qps(found: store.Result) -> Iterator[list[str]]:
             own = spent(NATIVE.name, kind)
             for base, aim in ((GDNSD, 1.0), (ECHO, 1.15)):
                 ratio = _ratio(own, spent(base.name, kind))
-                yield _row(
+                yield row(
                     f"CPU time per query {words}, {kind}, to {base.name}", ratio, aim, most=True
                 )
     for threads in (1, 2):
@@ -89,14 +89,14 @@ def _qps(found: store.Result) -> Iterator[list[str]]:
             for base in (GDNSD, KNOT):
                 ratio = _ratio(rate(NATIVE.name, kind, threads), rate(base.name, kind, threads))
                 words = f"responses/s, {kind}, {threads} thread{'s' * (threads > 1)}"
-                yield _row(f"{words}, to {base.name}", ratio, 1.0, most=False)
+                yield row(f"{words}, to {base.name}", ratio, 1.0, most=False)
     own = rate(NATIVE.name, DYNAMIC)
     ratio = _ratio(rate(NATIVE.name, LARGE), own)
-    yield _row("responses/s, large, to its own small case", ratio, 0.9, most=False)
+    yield row("responses/s, large, to its own small case", ratio, 0.9, most=False)
     ratio = _ratio(rate(NATIVE.name, NXDOMAIN), rate(NATIVE.name, STATIC))
-    yield _row("responses/s, NXDOMAIN, to its own static", ratio, 0.9, most=False)
+    yield row("responses/s, NXDOMAIN, to its own static", ratio, 0.9, most=False)
     ratio = _ratio(rate(PYTHON.name, DYNAMIC), rate(POWERDNS_LUA.name, DYNAMIC))
-    yield _row("responses/s, service, Python alone, to PowerDNS Lua", ratio, 5.0, most=False)
+    yield row("responses/s, service, Python alone, to PowerDNS Lua", ratio, 5.0, most=False)
 
 
 def _latency(found: store.Result) -> Iterator[list[str]]:
@@ -105,22 +105,22 @@ def _latency(found: store.Result) -> Iterator[list[str]]:
             busy = _middle(found["rows"], key, server=name, state=latency.BUSY)
             quiet = _middle(found["rows"], key, server=name, state=latency.QUIET)
             label = f"{words} under {latency.BUSY}, to quiet ({name})"
-            yield _row(label, _ratio(busy, quiet), 1.5, most=True)
+            yield row(label, _ratio(busy, quiet), 1.5, most=True)
         lost = [
             sum(run["lost"] for run in row["runs"])
             for row in found["rows"]
             if row["server"] == name and row["state"] == latency.BUSY
         ]
         label = f"lost under {latency.BUSY} ({name})"
-        yield _row(label, lost[0] if lost else None, 0, most=True)
+        yield row(label, lost[0] if lost else None, 0, most=True)
 
 
 def _flips(found: store.Result) -> Iterator[list[str]]:
-    for row in found["rows"]:
-        if row["server"] == NATIVE.name:
-            words = f"from word to wire, {row['services']} services, p99"
-            value = quantile(row["times_ms"], 0.99)
-            yield _row(words, value, row["aim_ms"], most=True, unit=" ms")
+    for size in found["rows"]:
+        if size["server"] == NATIVE.name:
+            words = f"from word to wire, {size['services']} services, p99"
+            value = quantile(size["times_ms"], 0.99)
+            yield row(words, value, size["aim_ms"], most=True, unit=" ms")
 
 
 def _memory(found: store.Result) -> Iterator[list[str]]:
@@ -130,9 +130,9 @@ def _memory(found: store.Result) -> Iterator[list[str]]:
     for kind, bases in ((memory.MANY_NAMES, (GDNSD, NSD)), (memory.MANY_NETWORKS, (GDNSD,))):
         for base in bases:
             ratio = _ratio(held(NATIVE.name, kind), held(base.name, kind))
-            yield _row(f"memory, {kind}, to {base.name}", ratio, 1.0, most=True)
+            yield row(f"memory, {kind}, to {base.name}", ratio, 1.0, most=True)
     load_s = _middle(found["rows"], "load_s", server=NATIVE.name, kind=memory.MANY_NAMES)
-    yield _row("first answer with a million names", load_s, LOAD_MAX_S, most=True, unit=" s")
+    yield row("first answer with a million names", load_s, LOAD_MAX_S, most=True, unit=" s")
 
 
 def _probes(found: store.Result) -> Iterator[list[str]]:
@@ -140,19 +140,19 @@ def _probes(found: store.Result) -> Iterator[list[str]]:
         _middle(found["rows"], "cpu_us", prober=name) for name in (probes.GSLB, probes.AIOHTTP)
     )
     words = "CPU time per probe, to a plain aiohttp loop"
-    yield _row(words, _ratio(own, base), 1.0, most=True)
+    yield row(words, _ratio(own, base), 1.0, most=True)
 
 
 def _reports(found: store.Result) -> Iterator[list[str]]:
     (flipping,) = (row for row in found["rows"] if row["flipping"] == reports.ALL)
     for key, words in (("octets", "octets"), ("composed", "CPU to make"), ("decoded", "to read")):
         label = f"a report, {words}, all flipping to none"
-        yield _row(label, reports.ratio(found, flipping, key), 1.05, most=True)
+        yield row(label, reports.ratio(found, flipping, key), 1.05, most=True)
 
 
 def _opinion(found: store.Result) -> Iterator[list[str]]:
-    for row in found["rows"]:
-        if row["world"] != opinion.ALONE:
-            words = f"from death to all nodes, {row['world']}, {row['death']}: worst to bound"
-            worst = max(row["times_s"]) / opinion.bound_s(found, row)
-            yield _row(words, worst, 1.0, most=True)
+    for each in found["rows"]:
+        if each["world"] != opinion.ALONE:
+            words = f"from death to all nodes, {each['world']}, {each['death']}: worst to bound"
+            worst = max(each["times_s"]) / opinion.bound_s(found, each)
+            yield row(words, worst, 1.0, most=True)

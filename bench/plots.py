@@ -8,6 +8,8 @@ from statistics import median
 
 from bench import latency, store
 from bench.process import NotMeasured
+from bench.proxies import NGINX
+from bench.proxying import DIRECT
 
 OURS, OTHERS, LIMIT = "#1f6fb4", "#9aa5b1", "#d9822b"
 
@@ -46,7 +48,27 @@ def draw(folder: Path) -> list[Path]:
         drawn.append(
             _bars(folder / "memory.svg", found["rows"], "held_bytes", words, 2**-20, log=True)
         )
+    if found := store.load("proxy"):
+        words = "requests per second, to nginx of the same round"
+        drawn.append(_bars(folder / "tier.svg", _to_nginx(found), "to_nginx", words, 1.0))
     return drawn
+
+
+def _to_nginx(found: store.Result) -> list[store.Result]:
+    """Return the rows of the tier at saturation, each run as a ratio to nginx's."""
+    rows = [row for row in found["rows"] if not row.get("steady") and row["server"] != DIRECT]
+    bases = {row["kind"]: row["runs"] for row in rows if row["server"] == NGINX}
+    return [
+        {
+            **row,
+            "runs": [
+                {"to_nginx": run["rate"] / base["rate"]}
+                for run, base in zip(row["runs"], bases[row["kind"]], strict=False)
+            ],
+        }
+        for row in rows
+        if row["kind"] in bases
+    ]
 
 
 def _bars(
@@ -119,4 +141,5 @@ CAPTIONS = {
     "latency": f"Response times at half load: {latency.QUIET}, and under {latency.BUSY}",
     "flips": "From a word to the changed answer",
     "memory": "Memory held",
+    "tier": "The L7 tier: requests per second beside nginx",
 }

@@ -21,6 +21,8 @@ from bench import (
     opinion,
     plots,
     probes,
+    proxyaims,
+    proxytables,
     qps,
     reports,
     store,
@@ -51,6 +53,11 @@ TABLES: dict[str, tuple[str, Rows]] = {
     "reports": ("reports", reports.rows),
     "memory of many members": ("reports", reports.memory_rows),
     "opinion": ("opinion", opinion.rows),
+    "tier": ("proxy", proxytables.rows),
+    "tier aims": ("proxy", proxyaims.rows),
+    "tier, slow members": ("proxy", proxytables.slow_rows),
+    "tier, idle connections": ("proxy", proxytables.idle_rows),
+    "tier, proxies": ("proxy", proxytables.server_rows),
 }
 FIGURES = tuple(dict.fromkeys(figure for figure, _ in TABLES.values()))
 
@@ -58,13 +65,19 @@ FIGURES = tuple(dict.fromkeys(figure for figure, _ in TABLES.values()))
 def main() -> None:
     """Draw the plots and put the tables into the page."""
     text = PAGE.read_text()
+    noted: set[str] = set()
     for name, (figure, rows) in TABLES.items():
         if found := store.load(figure):
-            text = put(text, name, _markdown(*rows(found)) + _notes(found))
+            # What was left out is said once, below the first table.
+            notes = "" if figure in noted else _notes(found)
+            noted.add(figure)
+            text = put(text, name, _markdown(*rows(found)) + notes)
     results = {figure: store.load(figure) for figure in FIGURES}
     kept = {figure: found for figure, found in results.items() if found}
-    if kept:
-        text = put(text, "machine", _machine(kept))
+    text = put(text, "machine", _machine(kept, text))
+    if missing := [figure for figure in FIGURES if figure not in kept and figure != "proxy"]:
+        print(f"the aims stay as they are: no result is kept of {', '.join(missing)}")
+    else:
         text = put(text, "aims", _markdown(*aims.rows(kept)))
     try:
         for plot in plots.draw(PLOTS):
@@ -94,12 +107,13 @@ def _notes(found: store.Result) -> str:
     return "".join(f"\n\n- {note}" if n == 0 else f"\n- {note}" for n, note in enumerate(notes))
 
 
-def _machine(kept: dict[str, store.Result]) -> str:
-    said = []
+def _machine(kept: dict[str, store.Result], text: str) -> str:
+    """Return a line for each figure; what has no kept result keeps its line on the page."""
+    said = dict(re.findall(r"^- (\w+): (\d{4}-.*)$", text, re.MULTILINE))
     for figure, found in kept.items():
         machine = found["machine"]
-        said.append(
-            f"- {figure}: {machine['day']}, commit {machine['commit']}, {machine['cores']} cores "
+        said[figure] = (
+            f"{machine['day']}, commit {machine['commit']}, {machine['cores']} cores "
             f"of {machine['cpu']}, {machine['kernel']}, Python {machine['python']}"
         )
-    return "\n".join(said)
+    return "\n".join(f"- {figure}: {said[figure]}" for figure in FIGURES if figure in said)

@@ -24,9 +24,12 @@ _PLACEHOLDERS = {
     "json": "PATH",
     "voters": "VANTAGE",
     "nodes": "NODE",
+    "errors": "STATUS",
 }
 _DURATION_STARTS = r"^[0-9]+(\.[0-9]+)?\s*(ms|"
 _PERCENT_ENDS = r"\s*%$"
+_WHOLE_PERCENT = "^[0-9]+ *%?$"
+_SIZE_UNIT = "KiB"
 _WORDS_MAX = 12  # more than the continents are
 _REGIONS = "list of regions"
 
@@ -70,7 +73,7 @@ def _below(
             yield from _rows(_resolved(option, definitions), f"{path}.", definitions)
         elif option.get("type") == "array":
             yield from _below(option.get("items", {}), key, f"{path}[]", definitions)
-        elif option.get("type") == "object":
+        elif option.get("type") == "object" and key in _PLACEHOLDERS:
             yield from _below(_value_of(option), key, f"{path}.{_PLACEHOLDERS[key]}", definitions)
 
 
@@ -130,6 +133,8 @@ def _kind_of(schema: Schema, definitions: Schema) -> str:
                 both = (_kind(each, definitions) for each in schema["prefixItems"])
                 return f"[{'; '.join(both)}]"
             return f"list of {_grouped(_kind(schema['items'], definitions))}"
+        case "object" if "enum" in schema.get("propertyNames", {}):
+            return " or ".join(f"`{{{word}: TEXT}}`" for word in schema["propertyNames"]["enum"])
         case "object":
             return f"map to {_grouped(_kind(_value_of(schema), definitions))}"
         case "integer":
@@ -150,6 +155,10 @@ def _several(schema: Schema) -> str:
         return "duration"
     if pattern.endswith(_PERCENT_ENDS):
         return "number, 0 to 1, or percentage"
+    if _SIZE_UNIT in pattern:
+        return "size"
+    if pattern == _WHOLE_PERCENT:
+        return "percentage"
     names = {"integer": "whole number", "string": "text", "boolean": "true, false"}
     return " or ".join(names.get(kind, kind) for kind in schema["type"]) + _range(schema)
 

@@ -25,6 +25,7 @@ from gslb.daemons.database import Cache
 from gslb.daemons.events import Events
 from gslb.daemons.gauges import gauges_of
 from gslb.daemons.openapi import document
+from gslb.daemons.tiermetrics import tier_gauges
 from gslb.dns import name
 from gslb.health import probe
 from gslb.routing import answer, snapshot
@@ -307,6 +308,7 @@ def _metrics() -> Iterable[Metric]:
     histogram = next(iter(counted.probe_duration_s.collect()))
     histogram._labelnames = counted.probe_duration_s._labelnames  # type: ignore[attr-defined]
     yield histogram
+    yield from tier_gauges(lambda: ((), ()))()
 
 
 def _reasons() -> list[str]:

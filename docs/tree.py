@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- tree: made by python -m docs.tree -->\n```\n", "```\n<!-- end of tree -->"
 
 # The rooms from the bottom up; a room imports only those above it in this list.
-ROOMS = ("errors", "model", "dns", "health", "routing", "proxy", "config", "daemons", "cli")
+ROOMS = ("errors", "model", "tier", "dns", "health", "routing", "proxy", "config", "daemons", "cli")
 
 
 def tree() -> str:

@@ -3,7 +3,11 @@
 GslbError                   the one to catch at a process's edge
 ├── ConfigError             an operator's files are wrong; carries every complaint of the run
 ├── WireError               a peer's bytes are wrong; carries the rcode to answer with
-└── ReportError             a vantage's report is wrong, forged or stale; dropped whole
+├── ReportError             a vantage's report is wrong, forged or stale; dropped whole
+├── MessageError            an HTTP message is wrong; carries the status to answer with
+├── PrefaceError            what opens a connection is wrong; the connection is closed
+├── EngineError             a proxy engine cannot do what is configured, or fails at it
+└── FrameError              an HTTP/2 peer sends what it must not; carries the code of the GOAWAY
 
 Anything else that escapes is a bug in gslb: let it crash, with its traceback.
 """
@@ -81,3 +85,58 @@ class ReportError(GslbError):
         assert kind in REPORT_ERROR_KINDS, f"{kind!r} is no kind"
         super().__init__(problem)
         self.kind = kind
+
+
+class MessageError(GslbError):
+    """An HTTP message of a peer cannot be passed on; a request's is answered with `status`.
+
+    What stands behind such a message cannot be told from it, so its connection ends there.
+    """
+
+    def __init__(self, problem: str, status: int = 400) -> None:
+        super().__init__(problem)
+        self.status = status
+
+
+class PrefaceError(GslbError):
+    """What opens a connection is not what must stand there: a PROXY header, or a ClientHello.
+
+    Who sent it cannot be told, or where it should go: the connection is closed without an answer.
+    """
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Inexpressible:
+    """One thing that an operator wrote and that a proxy engine has no words for.
+
+    `key` is the key's path below ``proxy``, such as ``routes[2].timeouts.total``.
+    """
+
+    key: str
+    problem: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"proxy.{self.key}: {self.problem}\n  hint: {self.hint}"
+
+
+class EngineError(GslbError):
+    """A proxy engine cannot carry a configuration, or failed at what it was told.
+
+    `inexpressible` holds everything that it has no words for; it is empty where it failed.
+    """
+
+    def __init__(self, problem: str, inexpressible: Sequence[Inexpressible] = ()) -> None:
+        self.inexpressible = tuple(sorted(set(inexpressible)))
+        super().__init__("\n".join([problem, *map(str, self.inexpressible)]))
+
+
+class FrameError(GslbError):
+    """A peer's HTTP/2 frames are too long or too many; the connection ends with GOAWAY.
+
+    `code` is an error code of RFC 9113 7.
+    """
+
+    def __init__(self, problem: str, code: int) -> None:
+        super().__init__(problem)
+        self.code = code

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from gslb.config.load import load
 from gslb.config.settings import Config
+from gslb.config.tierfiles import Need
 from gslb.errors import Complaint, ConfigError
 
 DATA = Path(__file__).parent.parent / "data"
@@ -112,11 +113,27 @@ class Folder:
             else:
                 path.write_text(content.replace(MARK, ""), encoding="utf-8")
 
-    def load(self, main=MAIN, zone=WWW, master=MASTER, *, environ=None, **files) -> Config:
+    def load(
+        self,
+        main=MAIN,
+        zone=WWW,
+        master=MASTER,
+        *,
+        environ=None,
+        region=None,
+        tier_files=Need.NONE,
+        **files,
+    ) -> Config:
         """Load the configuration; `files` are more files, with `__` for a dot in the name."""
         more = {name.replace("__", "."): content for name, content in files.items()}
         self.write({"gslb.yaml": main, "zone.yaml": zone, "example.com.zone": master, **more})
-        return load(self.path / "gslb.yaml", hostname="node.example", environ=environ or {})
+        return load(
+            self.path / "gslb.yaml",
+            hostname="node.example",
+            environ=environ or {},
+            region=region,
+            tier_files=tier_files,
+        )
 
     def complaints(self, main=MAIN, zone=WWW, master=MASTER, **more) -> tuple[Complaint, ...]:
         """Return everything that is wrong, with the main file or with its zones."""

@@ -29,6 +29,7 @@ PACKAGES = {
     "unbound": "unbound",
     "nsd": "nsd",
     "nats-server": "nats-server",
+    "haproxy": "haproxy",
 }
 PATIENCE_S = 60.0
 DNS_PORT = 53  # where referrals send a resolver; they cannot name another

@@ -10,15 +10,17 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init_
 MAY_IMPORT = {
     "errors": set(),
     "model": {"errors"},
+    "tier": {"errors", "model"},
     "dns": {"errors"},
     "health": {"errors", "model"},
     "routing": {"errors", "model", "dns", "health"},
-    "proxy": {"errors", "model", "health", "routing"},
+    "proxy": {"errors", "model", "tier", "health", "routing"},
     "nativecode": {"dns", "_native"},
-    "config": {"errors", "model", "dns", "nativecode", "_native"},
+    "config": {"errors", "model", "tier", "dns", "nativecode", "_native"},
     "daemons": {
         "errors",
         "model",
+        "tier",
         "dns",
         "health",
         "routing",
@@ -27,9 +29,9 @@ MAY_IMPORT = {
         "nativecode",
         "_native",
     },
-    "cli": {"errors", "model", "dns", "health", "routing", "proxy", "config", "daemons"},
+    "cli": {"errors", "model", "tier", "dns", "health", "routing", "proxy", "config", "daemons"},
 }
-PURE = {"errors", "model", "dns", "health", "routing", "proxy"}
+PURE = {"errors", "model", "tier", "dns", "health", "routing", "proxy"}
 THE_WORLD = {"asyncio", "socket", "ssl", "time", "random", "os", "threading", "logging"}
 LINES_MAX = 400
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gslb import __version__
-from gslb.cli import ask, demo, geo, operate, serve, simulate, speak, vantage
+from gslb.cli import ask, demo, geo, operate, proxy, serve, simulate, speak, vantage
 from gslb.cli.shown import warn_plainly
 from gslb.daemons import native
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 # In the list of commands a line is cut short, so each says its own in a few words.
 app.command("run", short_help="Serve a configuration: everything on one node.")(serve.run)
 app.command("probe", short_help="Probe from one vantage, and report.")(vantage.probe)
+app.command("proxy", short_help="Run one region's L7 tier.")(proxy.proxy)
 app.command("check", short_help="Say what is wrong with a configuration.")(serve.check)
 app.command("schema", short_help="Print the JSON Schema of configurations.")(serve.schema)
 app.command("explain", short_help="Say what a client would be answered, and why.")(

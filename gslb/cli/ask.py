@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import dns.rdatatype
 import typer
 
+from gslb.cli import askhttp
 from gslb.cli.client import call
 from gslb.cli.shown import (
     client_network,
@@ -36,7 +37,10 @@ _KEYS = (
 def explain_command(
     arguments: Annotated[
         list[str],
-        typer.Argument(metavar="[CONFIG] NAME", help="The main file (not with --admin); a name."),
+        typer.Argument(
+            metavar="[CONFIG] [NAME]",
+            help="The main file (not with --admin); a name (not with --http).",
+        ),
     ],
     client: Annotated[
         str, typer.Option(metavar="IP[/LEN]", help="The client's address, or its subnet.")
@@ -48,6 +52,20 @@ def explain_command(
     down: Annotated[
         list[str] | None,
         typer.Option(metavar="MEMBER", help="Suppose a member or a whole region down; repeatable."),
+    ] = None,
+    http: Annotated[
+        str | None,
+        typer.Option(metavar="'METHOD URL'", help="Explain a request's way instead of a query's."),
+    ] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(metavar="'NAME: VALUE'", help="With --http: a header; repeatable."),
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="With --http: where it comes in; default: where DNS sends it."
+        ),
     ] = None,
     admin: Annotated[
         str | None, typer.Option(metavar="URL", help="Ask a running node instead of CONFIG.")
@@ -62,7 +80,8 @@ def explain_command(
 
     Nothing is sent to the network: the answer is worked out from the files, as if all members
     were up but for those in --down.  With --admin a running node says what it answers now;
-    CONFIG is left out then.
+    CONFIG is left out then.  With --http it is said what the L7 tier does with a request: which
+    route it takes and why none before, what is changed of it, to whom it goes; NAME is left out.
 
     \b
     examples:
@@ -70,10 +89,18 @@ def explain_command(
       gslb explain gslb.yaml www.example.com --client 2001:db8::/48 --type AAAA
       gslb explain gslb.yaml www.example.com --client 203.0.113.0/24 --down eu-west
       gslb explain www.example.com --client 203.0.113.9 --admin http://127.0.0.1:8053
+      gslb explain gslb.yaml --http 'GET https://www.example.com/api/x' --client 203.0.113.9
 
     exit status: 0 answered, 1 nothing would be or the input is wrong, 2 wrong usage
     """
     network = client_network(client)
+    if http is not None:
+        askhttp.check_usage(arguments, type_, admin)
+        asked = askhttp.asked(http, header or (), network)
+        askhttp.explain_request(Path(arguments[0]), asked, region, down or (), as_json=as_json)
+        return
+    if header or region:
+        raise typer.BadParameter("--header and --region go with --http")
     config, qname = _positional(arguments, admin)
     number = None if type_ is None else _type_number(type_)
     with complaints():

@@ -16,15 +16,19 @@ from gslb.cli.shown import complaints, counted, err, fail, show_json, show_table
 from gslb.config.named import shorter
 from gslb.config.schema import json_schema
 from gslb.config.settings import Carrier, Config, Endpoint
+from gslb.config.tierfiles import Need
 from gslb.daemons import logs, native, planner
 from gslb.daemons.controller import TICK_S
 from gslb.daemons.node import Node
+from gslb.daemons.resting import tier_subjects
 from gslb.errors import Complaint, ConfigError
 from gslb.health.report import REPORT_GAP_S
 from gslb.health.share import assigned, probers_of
 from gslb.health.verdict import worst_detection_s
 from gslb.model import Discover, Monitor, Subject
+from gslb.proxy.table import routed
 from gslb.routing.snapshot import map_keys, members_of
+from gslb.tier import Tier
 
 SWITCH_S = 0.001  # until a thread that computes lets another have the interpreter
 
@@ -70,17 +74,22 @@ async def _run(path: Path) -> None:
 
 def check(
     config: ConfigFile,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Check it as the L7 proxy of this region reads it."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Load and compile a configuration, serve nothing, and say what is wrong or what it holds.
 
     Complaints go to stderr, all of them at once; the summary to stdout, with the worst time
-    from a member's death to changed answers for each monitor.
+    from a member's death to changed answers for each monitor.  Certificates, keys and pages of
+    the L7 tier that are not there are warned of, and with --region complained of.
 
     exit status: 0 it can be served (warnings may be printed), 1 it cannot, 2 wrong usage
     """
     with complaints():
-        read = planner.read(config)
+        read = planner.read(config, region=region, tier_files=Need.IF_THERE)
         if broken := [each for zone in read.broken for each in zone.complaints]:
             raise ConfigError(broken)
         with progress_bar() as progress:
@@ -109,6 +118,8 @@ def check(
     if pools := discovering(read):
         found = [(service, region, ", ".join(sources)) for service, region, sources in pools]
         show_table(("service", "region", "discovers members from"), found)
+    if read.tier is not None:
+        print(f"proxies {tier_shown(read.tier)}")
     if read.carrier is not None:
         print(f"reports and words travel {how_carried(read.carrier)}")
 
@@ -142,6 +153,7 @@ def summary_of(config: Config) -> dict[str, object]:
             {"service": service, "region": region, "from": sources}
             for service, region, sources in discovering(config)
         ],
+        "tier": None if config.tier is None else tier_summary(config.tier),
         "carrier": None if config.carrier is None else how_carried(config.carrier),
         "config_hash": config.hash,
     }
@@ -181,28 +193,17 @@ def monitored(config: Config) -> list[tuple[Monitor, int]]:
 
 
 def watched_by(config: Config) -> dict[str, int]:
-    """Return how many addresses each voter probes: of kind proxy those of its region's members."""
+    """Return how many addresses each voter probes: one of kind proxy all that its tier may use."""
     probers = probers_of(config.voters)
     counts = Counter(
         voter
         for subject in subjects_of(config)
         for voter in assigned(subject, probers, config.probes_per_member)
     )
-    for name, voter in config.voters.items():
-        if name not in probers:
-            counts[name] = len(_members_in(config, voter.region))
+    for name in config.voters:
+        if name not in probers and config.tier is not None:
+            counts[name] = len(tier_subjects(routed(config.tier, config.services()), config))
     return {name: counts[name] for name in config.voters}
-
-
-def _members_in(config: Config, region: str | None) -> set[Subject]:
-    return {
-        member.subject
-        for service in config.services()
-        for pool in service.pools
-        if pool.region == region
-        for member in pool.members
-        if member.subject is not None
-    }
 
 
 def subjects_of(config: Config) -> set[Subject]:
@@ -213,6 +214,26 @@ def subjects_of(config: Config) -> set[Subject]:
         for member in members_of(service, config.regions)
         if member.subject is not None
     }
+
+
+def tier_summary(tier: Tier) -> dict[str, object]:
+    """Return what `gslb check --json` prints of the L7 tier."""
+    return {
+        "engine": tier.engine,
+        "ports": [each.port for each in tier.listeners],
+        "routes": [each.name for each in tier.routes],
+        "services": list(tier.upstreams),
+    }
+
+
+def tier_shown(tier: Tier) -> str:
+    """Return where the L7 tier listens and what it routes, in a few words."""
+    ports = ", ".join(
+        f"{each.port} ({'tcp' if each.mode == 'tcp' else 'https' if each.tls else 'http'})"
+        for each in tier.listeners
+    )
+    routes = counted(len(tier.routes), "routes")
+    return f"listen at {ports}: {routes} to {counted(len(tier.upstreams), 'services')}"
 
 
 def how_carried(carrier: Carrier) -> str:

@@ -5,7 +5,7 @@ It is how commands answer without a running node: nothing is probed and nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
@@ -33,7 +33,12 @@ def world_of(path: Path) -> World:
 
 
 def supposing(world: World, down: Iterable[str]) -> Snapshot:
-    """Return the snapshot in which the members, and those of the regions, in *down* are down.
+    """Return the snapshot in which the members, and those of the regions, in *down* are down."""
+    return compile_snapshot(world.plan, believed(world, down), generation=0, now_s=0.0)
+
+
+def believed(world: World, down: Iterable[str]) -> Callable[[Service, Member], Belief]:
+    """Return what is believed of members where all are up but for *down*.
 
     What the world does not have is passed over; see `check_down`.
     """
@@ -46,10 +51,10 @@ def supposing(world: World, down: Iterable[str]) -> Snapshot:
                 if pool.region in wanted or str(member.address) in wanted:
                     dead.add((service.name, member))
 
-    def believed(service: Service, member: Member) -> Belief:
+    def belief(service: Service, member: Member) -> Belief:
         return DOWN if (service.name, member) in dead else UP
 
-    return compile_snapshot(world.plan, believed, generation=0, now_s=0.0)
+    return belief
 
 
 def check_down(worlds: Sequence[World], down: Iterable[str]) -> None:

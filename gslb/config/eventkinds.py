@@ -15,9 +15,11 @@ EVENT_KINDS = (
     "cut_off",
     "discovery_failed",
     "discovery_mended",
+    "draining",
     "expired",
     "forced",
     "geo_held",
+    "haproxy",
     "member_found",
     "member_gone",
     "rate_limiting",
@@ -41,6 +43,8 @@ EVENT_KINDS = (
     "warning",
     "withdrawal_held",
     "words_failed",
+    "worker_failed",
+    "worker_lost",
 )
 
 # Of what becomes of webhooks themselves, which is told to the log, but never posted.

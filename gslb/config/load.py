@@ -13,6 +13,7 @@ swapped changes what is behind it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from gslb.config import zonefile
@@ -21,11 +22,15 @@ from gslb.config.digest import digest
 from gslb.config.mainfile import Main, MainReader
 from gslb.config.named import ZoneFiles, as_watched, beside
 from gslb.config.nodes import At, Sheet
+from gslb.config.secrets import SecretReader
 from gslb.config.settings import BrokenZone, Config, ServedZone
+from gslb.config.tierfiles import Need, TierFiles
+from gslb.config.tiers import TierReader
 from gslb.config.yamlfile import UnreadableError, parse, read_bytes
 from gslb.config.zonefile import ReadZone
 from gslb.dns import name
 from gslb.errors import Complaint, ConfigError
+from gslb.tier import Tier
 
 
 def load(
@@ -35,12 +40,16 @@ def load(
     environ: Mapping[str, str],
     vantage: str | None = None,
     has_nats: bool = HAS_NATS,
+    region: str | None = None,
+    tier_files: Need = Need.NONE,
 ) -> Config:
     """Return what the main file *path* and all files that it names say.
 
     *vantage* names the voter that it is read for, if that is a process of its own: its host
     needs the key of this voter, and neither the other keys, nor databases, static records or
-    measurements.  *has_nats* says whether nats-py is installed.
+    measurements.  *region* names the region that it is read for, if that is an L7 proxy: its host
+    needs the files of the tier, and of a node's secrets none.  On other hosts *tier_files* says how
+    much of the tier's files is looked at.  *has_nats* says whether nats-py is installed.
 
     Raises ConfigError, with the complaints about all files, if the main file cannot be used.
     """
@@ -53,7 +62,7 @@ def load(
         raise ConfigError(sheet.complaints) from None
     folder = path.parent
     reader = MainReader(
-        top, lambda written: beside(folder, written), environ, hostname, vantage, has_nats
+        top, lambda written: beside(folder, written), environ, hostname, vantage, has_nats, region
     )
     main = reader.read()
     if main is None:
@@ -65,6 +74,9 @@ def load(
         zonefile.read(zone_path, at, main.known, is_served=vantage is None)
         for zone_path, at in named.zones
     ]
+    tier = None
+    if vantage is None:
+        tier = _tier(reader, main, zones, tier_files if region is None else Need.ALL)
     files = {path, *reader.files, *(file for zone in zones for file in zone.files)}
     served, broken = _sorted_out(zones)
     if sheet.complaints:
@@ -74,7 +86,19 @@ def load(
         )
     if not broken:
         _warn_of_unused(main, top, served)
-    return _config(path, main, served, broken, sheet, zones, files, named.folders)
+    config = _config(path, main, served, broken, sheet, zones, files, named.folders)
+    return replace(config, tier=tier)
+
+
+def _tier(reader: MainReader, main: Main, zones: Iterable[ReadZone], need: Need) -> Tier | None:
+    """Return the L7 tier, whose routes may name the services of all zones."""
+    zones = tuple(zones)
+    secrets = SecretReader(reader.named, reader.environ)
+    files = TierFiles(need, reader.named, reader.beside, secrets)
+    services = [service for zone in zones for service in zone.services]
+    is_whole = all(zone.zone is not None for zone in zones)
+    read = TierReader(reader.top, main.known, files, reader.region)
+    return read.read(main.spec.proxy, services, is_whole=is_whole)
 
 
 def _config(

@@ -45,7 +45,8 @@ class MainReader:
     """Reads one main file; `beside` turns a path written there into one from here.
 
     `vantage` is the voter that it is read for where that is a process of its own, which needs
-    less than a node.  `has_nats` says whether nats-py is installed.
+    less than a node; so does an L7 proxy, which stands in `region`.  `has_nats` says whether
+    nats-py is installed.
     """
 
     top: At
@@ -54,7 +55,13 @@ class MainReader:
     hostname: str
     vantage: str | None = None
     has_nats: bool = HAS_NATS
+    region: str | None = None
     files: set[Path] = field(default_factory=set)
+
+    @property
+    def is_proxy(self) -> bool:
+        """Return whether it is read for an L7 proxy."""
+        return self.region is not None
 
     def read(self) -> Main | None:
         """Return what the file settles, or None if nothing in it can be read."""
@@ -84,10 +91,10 @@ class MainReader:
             if not (self.top / "regions" / name / "location").spoiled
         }
         known = replace(known, regions=regions)
-        read = SecretReader(self._named, self.environ)
-        votes = VoteReader(self.top, known, read, self.vantage)
+        read = SecretReader(self.named, self.environ, is_needed=self.region is None)
+        votes = VoteReader(self.top, known, read, self.vantage, self.region)
         carried = CarrierReader(
-            self.top, read, self._named, self.has_nats, self.vantage is not None
+            self.top, read, self.named, self.has_nats, self.vantage is not None or self.is_proxy
         )
         votes.check_carried(spec)
         return Main(
@@ -104,17 +111,21 @@ class MainReader:
         )
 
     def _own(self, spec: MainFile, read: SecretReader) -> Own:
-        """Return what only nodes need, and a vantage's host may lack."""
+        """Return what a vantage's host may lack; an L7 proxy needs the databases of it."""
         if self.vantage is not None:
             return Own()
+        geo = self.top / "geo"
+        places = self._mmdb(spec.geo.database, mmdb.PLACES, geo / "database")
+        asns = self._mmdb(spec.geo.asn_database, mmdb.ASNS, geo / "asn_database")
+        if self.is_proxy:
+            return Own(geo_database=places, asn_database=asns)
         self._check_listen(spec)
         self._check_engine(spec)
-        geo = self.top / "geo"
         return Own(
-            geo_database=self._mmdb(spec.geo.database, mmdb.PLACES, geo / "database"),
-            asn_database=self._mmdb(spec.geo.asn_database, mmdb.ASNS, geo / "asn_database"),
+            geo_database=places,
+            asn_database=asns,
             admin_token=read.read(spec.admin_token, self.top / "admin_token", scalars.token),
-            cookies=protection.cookies(spec.cookies, self.top / "cookies", self._named),
+            cookies=protection.cookies(spec.cookies, self.top / "cookies", self.named),
             rate_limit=protection.rate_limit(spec.rate_limit, self.top / "rate_limit"),
         )
 
@@ -147,7 +158,7 @@ class MainReader:
             recheck_s=spec.recheck,
             expect=Expect(tuple(spec.expect.status), spec.expect.body, tuple(json.items())),
             verify=spec.verify,
-            ca_file=certificates.authorities(spec.ca, at / "ca", self._named),
+            ca_file=certificates.authorities(spec.ca, at / "ca", self.named),
         )
 
     def _region(
@@ -197,7 +208,7 @@ class MainReader:
     def _mmdb(self, written: str | None, wanted: str, at: At) -> Path | None:
         if written is None:
             return None
-        path = self._named(written)
+        path = self.named(written)
         problem = mmdb.check(path, wanted)
         if problem is not None:
             hint = "name an MMDB file such as GeoLite2-City, GeoIP2 or DB-IP"
@@ -206,7 +217,8 @@ class MainReader:
             at.wrong(f"{path} {problem}", hint)
         return path.absolute()
 
-    def _named(self, written: str) -> Path:
+    def named(self, written: str) -> Path:
+        """Return a path written in the file as one from here, once it is noted."""
         path = self.beside(written)
         self.files.add(path)
         return path

@@ -56,6 +56,7 @@ from gslb.config.fields import (
     whole,
     words,
 )
+from gslb.config.proxykeys import TierSpec
 from gslb.config.scalars import DAY_S, ScalarError
 from gslb.config.votekeys import AnySecret, CarrierSpec, VantagesSpec, WebhookSpec
 from gslb.dns.cookie import SECRETS_MAX
@@ -127,6 +128,9 @@ class MainFile(Keys):
     ] = field({}, "Server cookies, by which clients show that they receive at their address.")
     rate_limit: RateLimitSpec | None = field(
         None, "How many answers clients without a valid cookie are sent over UDP; absent: all."
+    )
+    proxy: TierSpec | None = field(
+        None, "The L7 tier of the regions that have `proxies`; absent: there is none."
     )
 
 

@@ -46,15 +46,21 @@ def short(value: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class SecretReader:
-    """Reads secrets; `named` turns a path written in the file into one from here."""
+    """Reads secrets; `named` turns a path written in the file into one from here.
+
+    Where they are not needed, nothing is said of one that is not there.
+    """
 
     named: Callable[[str], Path]
     environ: Mapping[str, str]
+    is_needed: bool = True
 
     def read(self, spec: SecretSpec | None, at: At, means: Callable[[object], T]) -> T | None:
         """Return what the secret *spec* means; None, and a complaint at *at*, if it is wrong."""
         if spec is None:
             return None
+        if not self.is_needed:
+            at = _spare(at)
         if spec.text is not None:
             step, found, source = "text", spec.text, ""
         elif spec.env is not None:
@@ -86,7 +92,12 @@ class SecretReader:
         self, spec: SecretSpec | None, at: At, means: Callable[[object], T]
     ) -> T | None:
         """Return what the secret *spec* means, or None: it is not needed here."""
-        return self.read(spec, At(Sheet(at.sheet.file), at.node, at.path), means)
+        return self.read(spec, _spare(at), means)
+
+
+def _spare(at: At) -> At:
+    """Return the same place on a sheet that nobody reads."""
+    return At(Sheet(at.sheet.file), at.node, at.path)
 
 
 def key(value: object) -> bytes:

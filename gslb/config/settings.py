@@ -14,6 +14,7 @@ from pathlib import Path
 from gslb.dns.zone import Zone
 from gslb.errors import Complaint
 from gslb.model import Monitor, Network, Quorum, RateLimit, Region, SafetyCatch, Service, Voter
+from gslb.tier import Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ class Config:
     nodes must have alike.  `vantage` is the voter that this node's own prober is, or that a process
     of its own is; with `voters` and without it nothing is probed here.  On a vantage's host what
     it does not need is left out: the keys of other voters, databases, static records.
+    `tier` is the L7 tier, without the contents of its files unless it is read for a proxy.
     `engine` is ``auto``, ``native`` or ``python``; `threads` is None for one for each core.
     """
 
@@ -139,6 +141,7 @@ class Config:
     max_withdrawal: SafetyCatch | None
     cookies: Cookies = Cookies()
     rate_limit: RateLimit | None = None
+    tier: Tier | None = None
     warnings: tuple[Complaint, ...]
     files: frozenset[Path]
     folders: frozenset[Path]

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from gslb import __version__
 from gslb.config.load import load
 from gslb.config.settings import Config
+from gslb.config.tierfiles import Need
 from gslb.daemons.database import Cache, DatabaseError, Progress, open_atlas, open_maps
 from gslb.errors import Complaint, ConfigError
 from gslb.routing.geo import Atlas
@@ -25,14 +26,28 @@ class World:
     plan: Plan
 
 
-def read(path: Path, vantage: str | None = None) -> Config:
+def read(
+    path: Path,
+    vantage: str | None = None,
+    *,
+    region: str | None = None,
+    tier_files: Need = Need.NONE,
+) -> Config:
     """Return the configuration in *path*, as this host and environment read it.
 
-    *vantage* names the voter that it is read for, if that is a process of its own.
+    *vantage* names the voter that it is read for, if that is a process of its own; *region* the
+    region of an L7 proxy.  See `gslb.config.load.load`.
 
     Raises ConfigError.
     """
-    return load(path, hostname=socket.gethostname(), environ=os.environ, vantage=vantage)
+    return load(
+        path,
+        hostname=socket.gethostname(),
+        environ=os.environ,
+        vantage=vantage,
+        region=region,
+        tier_files=tier_files,
+    )
 
 
 def cache_of(config: Config) -> Cache:

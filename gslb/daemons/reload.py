@@ -16,6 +16,7 @@ from gslb.daemons.planner import World
 from gslb.daemons.walking import BEST
 from gslb.model import Service
 from gslb.routing.geo import moved
+from gslb.tier import Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,22 @@ def needs_restart(old: Config, new: Config) -> list[str]:
         "engine": old.engine != new.engine,
         "threads": old.threads != new.threads,
         "vantage": old.vantage != new.vantage,
+        "voters": bool(old.voters) != bool(new.voters),
+        "carrier": old.carrier != new.carrier,
+    }
+    return [key for key, differs in changed.items() if differs]
+
+
+def tier_needs_restart(old: Config, new: Config, region: str) -> list[str]:
+    """Return the keys that changed and are only read at a start of the L7 tier of *region*."""
+    before, after = old.tier or Tier(), new.tier or Tier()
+    addresses = [[each.address for each in c.regions[region].proxies] for c in (old, new)]
+    changed = {
+        "proxy.tier": before.engine != after.engine,
+        "proxy.workers": before.workers != after.workers,
+        "proxy.admin": before.admin != after.admin,
+        f"regions.{region}.proxies": addresses[0] != addresses[1],
+        "state_dir": old.state_dir != new.state_dir,
         "voters": bool(old.voters) != bool(new.voters),
         "carrier": old.carrier != new.carrier,
     }

@@ -80,22 +80,30 @@ class Rung:
 
 
 def build(
-    service: Service, family: Family, order: Rungs, beliefs: Beliefs, regions: Regions, now_s: float
+    service: Service,
+    family: Family | None,
+    order: Rungs,
+    beliefs: Beliefs,
+    regions: Regions,
+    now_s: float,
 ) -> tuple[Rung, ...]:
-    """Return the rungs of *order*, filled with the members of *family* and what is believed."""
+    """Return the rungs of *order*, filled with the members of *family* and what is believed.
+
+    None is for all families together, as they are to whoever connects to members itself.
+    """
     pools = {pool.region: pool for pool in service.pools}
     rungs = []
     for names in order:
         filled = []
         for name in names:
             pool = pools[name]
-            members = tuple(m for m in pool.members if m.family == family)
+            members = tuple(m for m in pool.members if family in (None, m.family))
             filled.append((pool, _judged(pool, members, beliefs, service.failback, now_s)))
         proxies = [
             (proxy, name, beliefs(proxy))
             for name in names
             for proxy in regions[name].proxies
-            if proxy.family == family
+            if family in (None, proxy.family)
         ]
         rungs.append(Rung(names, _with_shares(filled), tuple(proxies)))
     return tuple(rungs)

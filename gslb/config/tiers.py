@@ -1,0 +1,107 @@
+"""The `proxy:` part of the main file → the L7 tier, checked against regions and services."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gslb.config.known import Known
+from gslb.config.listeners import ListenerReader
+from gslb.config.nodes import At, closest, shown
+from gslb.config.proxykeys import TierSpec
+from gslb.config.requestroutes import RequestRouteReader
+from gslb.config.tierfiles import TierFiles
+from gslb.config.upstreams import Offered, UpstreamReader
+from gslb.model import Service
+from gslb.tier import Limits, Page, Tier
+
+STDOUT = "stdout"
+
+
+@dataclass(frozen=True, slots=True)
+class TierReader:
+    """Reads the tier; `top` is the place of the whole main file.
+
+    `region` is the one whose tier it is read for, None on any other host.
+    """
+
+    top: At
+    known: Known
+    files: TierFiles
+    region: str | None = None
+
+    def read(
+        self, spec: TierSpec | None, services: Iterable[Service], *, is_whole: bool
+    ) -> Tier | None:
+        """Return the tier, None where there is none.
+
+        *services* are those of all zones; *is_whole* is false where a zone could not be read.
+        """
+        at = self.top / "proxy"
+        self._check_region(spec, at)
+        if spec is None:
+            return None
+        offered = Offered({service.text: service for service in services}, is_whole)
+        routes = RequestRouteReader(at / "routes", offered, self.files, self.known.has_places)
+        upstreams = UpstreamReader(at, offered, self.known.monitors, self.files)
+        listeners = ListenerReader(at / "listen", offered, self.files).read(spec.listen)
+        found = routes.read(spec.routes)
+        if not found and not at.spoiled and any(each.mode == "http" for each in listeners):
+            hint = "write routes: [{service: NAME}]"
+            at.warn("has no routes: every request is answered 404", hint, on_key=True)
+        limits = spec.limits
+        return Tier(
+            engine=spec.tier,
+            listeners=listeners,
+            routes=found,
+            upstreams=upstreams.read(spec.services),
+            across=upstreams.across(spec.across),
+            limits=Limits(
+                head_max=limits.head_size,
+                fields_max=limits.fields,
+                head_s=limits.head_timeout,
+                keep_alive_s=limits.keep_alive,
+                body_s=limits.body_timeout,
+                connections_max=limits.connections,
+                connections_per_client=limits.connections_per_client,
+            ),
+            pages=self._pages(spec, at / "errors"),
+            workers=spec.workers,
+            trusted=tuple(spec.trusted),
+            via=spec.via,
+            access_log=self._access_log(spec.access_log),
+            admin=None if spec.admin is None else (spec.admin.host, spec.admin.port),
+            drain_s=spec.drain,
+            haproxy=spec.haproxy,
+        )
+
+    def _check_region(self, spec: TierSpec | None, at: At) -> None:
+        regions, name = self.known.regions, self.region
+        if name is None:
+            if spec is not None and not any(region.proxies for region in regions.values()):
+                hint = "write `proxies: [ADDRESS]` in a region: the tier listens at them"
+                at.warn("no region has proxies, so nobody is sent here", hint, on_key=True)
+            return
+        if spec is None and not at.spoiled:
+            at.miss("write what the tier does: proxy: {listen: [80], routes: [{service: NAME}]}")
+        here = self.top / "regions"
+        if here.spoiled:
+            return
+        if name not in regions:
+            here.wrong(f"there is no region {shown(name)}", closest(name, regions, what="region"))
+        elif not regions[name].proxies:
+            hint = "write `proxies: [ADDRESS]`: the tier listens at them"
+            (here / name).wrong(f"the region {name} has no proxies", hint, on_key=True)
+
+    def _pages(self, spec: TierSpec, at: At) -> dict[int, Page]:
+        found = {}
+        for status, page in spec.errors.items():
+            body = self.files.content(page.file, at / status / "file")
+            if body is not None:
+                found[status] = Page(body, page.type)
+        return found
+
+    def _access_log(self, written: str | None) -> str | None:
+        if written is None or written == STDOUT:
+            return written
+        return str(self.files.beside(written).absolute())

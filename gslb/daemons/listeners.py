@@ -1,0 +1,200 @@
+"""Listeners of the tier: connections accepted, looked at where that is asked for, and handed on.
+
+A listener is a socket that stays as long as its address and port do; what it is told to do with
+connections changes in place, so that a reload loses none that waits to be accepted.  Processes
+share a port by SO_REUSEPORT.
+
+What stands before TLS (a PROXY header) or decides where a connection goes (the server name of a
+ClientHello) is peeked at: it is left in the socket, and only a PROXY header is taken out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+from gslb.errors import GslbError
+from gslb.model import Address
+from gslb.proxy import hello, preface
+
+BACKLOG: Final = 4096
+ACCEPTED_MAX: Final = 64  # connections taken at once, before others are looked after
+PEEK_MAX: Final = 16_384
+PEEK_S: Final = 10.0  # how long what is peeked at may take to come
+HANDSHAKE_S: Final = 10.0
+RESTS_S: Final = 0.1  # after the process has no more file descriptors
+
+Factory = Callable[[Address], asyncio.BaseProtocol | None]
+Undo = Callable[[asyncio.BaseProtocol, Address], None]
+ByName = Callable[[str | None], Factory | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What is done with a connection.
+
+    `make` returns its protocol, or None for a client that has enough of them; `undo` is told of a
+    protocol that was made in vain, since the handshake failed.  `by_name` returns what makes it by
+    the server name that is asked for.  `secure` is the context of TLS.
+    """
+
+    make: Factory
+    undo: Undo
+    secure: ssl.SSLContext | None = None
+    has_preface: bool = False
+    by_name: ByName | None = None
+
+
+class Listening:
+    """One address and port that connections are accepted at; `treatment` may be replaced."""
+
+    def __init__(self, host: str, port: int, treatment: Treatment) -> None:
+        """Bind; raises OSError."""
+        self.treatment = treatment
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            self._socket.setblocking(False)
+            self._socket.bind((host, port))
+            self._socket.listen(BACKLOG)
+        except OSError:
+            self._socket.close()
+            raise
+        self.port = self._socket.getsockname()[1]
+        self._loop.add_reader(self._socket.fileno(), self._accept)
+
+    def close(self) -> None:
+        """Accept no more."""
+        if self._socket.fileno() >= 0:
+            self._accept()  # who is waiting already is not turned away
+            self._loop.remove_reader(self._socket.fileno())
+            self._socket.close()
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTED_MAX):
+            try:
+                sock, found = self._socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError:
+                self._rest()
+                return
+            task = self._loop.create_task(self._treat(sock, ip_address(found[0].split("%")[0])))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _rest(self) -> None:
+        """Accept none for a moment: the system has no room, and would say so again at once."""
+        self._loop.remove_reader(self._socket.fileno())
+        self._loop.call_later(RESTS_S, self._again)
+
+    def _again(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._loop.add_reader(self._socket.fileno(), self._accept)
+
+    async def _treat(self, sock: socket.socket, client: Address) -> None:
+        treatment = self.treatment
+        protocol: asyncio.BaseProtocol | None = None
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if treatment.has_preface:
+                async with asyncio.timeout(PEEK_S):
+                    client = await _past_preface(sock, client)
+            make: Factory | None = treatment.make
+            if treatment.by_name is not None:
+                async with asyncio.timeout(PEEK_S):
+                    make = treatment.by_name(await _name_asked_for(sock))
+            protocol = None if make is None else make(client)
+            if protocol is None:
+                sock.close()
+                return
+            made = protocol
+            if treatment.secure is None:
+                await self._loop.connect_accepted_socket(lambda: made, sock)
+            else:
+                await self._loop.connect_accepted_socket(
+                    lambda: made,
+                    sock,
+                    ssl=treatment.secure,
+                    ssl_handshake_timeout=HANDSHAKE_S,
+                    ssl_shutdown_timeout=1.0,
+                )
+        except (OSError, TimeoutError, GslbError):
+            # A peer that went away, took too long, or spoke something else: its connection is over.
+            with suppress(OSError):
+                sock.close()
+            if protocol is not None:
+                treatment.undo(protocol, client)
+
+
+async def _past_preface(sock: socket.socket, client: Address) -> Address:
+    """Take the PROXY header out of *sock*; return whom it names, or *client* if it names nobody."""
+    while True:
+        octets = await _peek(sock)
+        found = preface.decode(octets)
+        if found is not None:
+            told, length = found
+            sock.recv(length)
+            return client if told.source is None else told.source[0]
+        await _more_than(sock, len(octets))
+
+
+async def _name_asked_for(sock: socket.socket) -> str | None:
+    while True:
+        octets = await _peek(sock)
+        found = hello.decode(octets)
+        if found is not None:
+            return found.server_name
+        await _more_than(sock, len(octets))
+
+
+async def _peek(sock: socket.socket) -> bytes:
+    """Return what there is, without taking it; raises ConnectionError at the end."""
+    while True:
+        try:
+            octets = sock.recv(PEEK_MAX, socket.MSG_PEEK)
+        except BlockingIOError:
+            await _readable(sock)
+            continue
+        if not octets:
+            raise ConnectionResetError
+        return octets
+
+
+async def _more_than(sock: socket.socket, count: int) -> None:
+    """Wait until more than *count* octets are there: the system wakes nobody before."""
+    if count >= PEEK_MAX:
+        raise ConnectionResetError
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count + 1)
+    try:
+        await _readable(sock)
+    finally:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+
+
+async def _readable(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+
+    def note() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(sock.fileno(), note)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(sock.fileno())

@@ -1,0 +1,241 @@
+"""Connections passed on as they are (``mode: tcp``): two sockets, and octets between them.
+
+A member is chosen when the client connects; if it cannot be reached, the next one is tried.  Each
+side's end is passed on, so that a half-closed connection stays one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+from gslb.model import Address
+from gslb.proxy.chooser import Chooser
+from gslb.proxy.desk import Desk
+from gslb.proxy.ejection import Outcome
+from gslb.proxy.hashing import client_key
+from gslb.proxy.target import Target
+from gslb.tier import PassRoute
+
+TRIES_MAX: Final = 3
+CONNECT_S: Final = 1.0
+IDLE_S: Final = 3600.0
+HELD_MAX: Final = 65_536  # octets of a client held until its member is reached
+
+Left = Callable[[Any, Address], None]
+
+
+class Passing(asyncio.Protocol):
+    """A client's connection, and the one to its member."""
+
+    def __init__(self, desk: Desk, route: PassRoute, client: Address, left: Left) -> None:
+        self._desk = desk
+        self._route = route
+        self._client = client
+        self._left = left
+        self._transport: asyncio.Transport | None = None
+        self._member: MemberSide | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._held: list[bytes] = []
+        self._held_count = 0
+        self._has_ended = False
+        self.deadline_s = desk.now_s() + IDLE_S
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Look for a member."""
+        # uvloop's transports are of no class of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
+        self._task = asyncio.get_running_loop().create_task(self._find())
+
+    async def _find(self) -> None:
+        desk, route = self._desk, self._route
+        table = desk.table
+        chooser = None if table is None else table.choosers.get(route.service)
+        tried: list[Target] = []
+        while chooser is not None and len(tried) < TRIES_MAX:
+            target = self._choose(chooser, tried)
+            if target is None:
+                break
+            tried.append(target)
+            if await self._reach(chooser, target):
+                desk.tally.count("gslb_proxy_passed_total", route.service, target.name)
+                return
+        desk.tally.count("gslb_proxy_passed_total", route.service, "none")
+        self.close()
+
+    def _choose(self, chooser: Chooser, tried: list[Target]) -> Target | None:
+        desk = self._desk
+        balance = self._route.balance
+        key = client_key(self._client)
+        return chooser.choose(balance, key, self._client, tried, desk.draw(), desk.now_s())
+
+    async def _reach(self, chooser: Chooser, target: Target) -> bool:
+        """Connect to *target*; return whether that is done with."""
+        loop = asyncio.get_running_loop()
+        host, _, port = target.name.rpartition(":")
+        member = MemberSide(self, target)
+        began_s = self._desk.now_s()
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await loop.create_connection(lambda: member, host.strip("[]"), int(port))
+        except (OSError, TimeoutError):
+            self._note(chooser, target, Outcome.CONNECT_ERROR, began_s)
+            return False
+        self._note(chooser, target, Outcome.OK, began_s)
+        if self._transport is None:
+            member.close()
+            return True
+        self._member = member
+        for octets in self._held:
+            member.send(octets)
+        self._held = []
+        self._transport.resume_reading()
+        if self._has_ended:
+            member.end_sending()
+        return True
+
+    def _note(self, chooser: Chooser, target: Target, outcome: Outcome, began_s: float) -> None:
+        desk = self._desk
+        now_s = desk.now_s()
+        desk.tally.attempt(chooser.service.text, target.name, outcome.value)
+        if chooser.observe(target, outcome, now_s - began_s, now_s):
+            desk.suspect(chooser, target)
+
+    # The client's side.
+
+    def data_received(self, octets: bytes) -> None:
+        """Pass octets on to the member."""
+        self.deadline_s = self._desk.now_s() + IDLE_S
+        if self._member is not None:
+            self._member.send(octets)
+            return
+        self._held.append(octets)
+        self._held_count += len(octets)
+        if self._held_count >= HELD_MAX and self._transport is not None:
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """Pass the end on; the other way stays open."""
+        self._has_ended = True
+        if self._member is not None:
+            self._member.end_sending()
+        return True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Take in that the client is there no more."""
+        self._transport = None
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+        if self._member is not None:
+            self._member.close()
+        self._left(self, self._client)
+
+    def pause_writing(self) -> None:
+        """Let the member rest."""
+        if self._member is not None:
+            self._member.hold(held=True)
+
+    def resume_writing(self) -> None:
+        """Let the member go on."""
+        if self._member is not None:
+            self._member.hold(held=False)
+
+    # What the worker and the member's side say.
+
+    def send(self, octets: bytes) -> None:
+        """Pass octets on to the client."""
+        self.deadline_s = self._desk.now_s() + IDLE_S
+        if self._transport is not None:
+            self._transport.write(octets)
+
+    def hold(self, *, held: bool) -> None:
+        """Stop or go on reading of the client."""
+        if self._transport is not None:
+            if held:
+                self._transport.pause_reading()
+            elif not self._transport.is_reading():
+                self._transport.resume_reading()
+
+    def end_sending(self) -> None:
+        """Pass the member's end on to the client."""
+        if self._transport is not None and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def sweep(self, now_s: float) -> None:
+        """Close what has been idle for too long."""
+        if now_s >= self.deadline_s:
+            self.close()
+
+    def drain(self) -> None:
+        """Go on: what is passed has no end that could be waited for."""
+
+    def close(self) -> None:
+        """Close both sides."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+class MemberSide(asyncio.Protocol):
+    """The connection to a member."""
+
+    def __init__(self, client: Passing, target: Target) -> None:
+        self._client = client
+        self._target = target
+        self._transport: asyncio.Transport | None = None
+        self._is_counted = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        # uvloop's transports are of no class of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
+        self._target.active += 1
+        self._is_counted = True
+
+    def data_received(self, octets: bytes) -> None:
+        """Pass octets on to the client."""
+        self._client.send(octets)
+
+    def eof_received(self) -> bool:
+        """Pass the end on."""
+        self._client.end_sending()
+        return True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Take in that the member is there no more."""
+        self._transport = None
+        if self._is_counted:
+            self._is_counted = False
+            self._target.active -= 1
+        self._client.close()
+
+    def pause_writing(self) -> None:
+        """Let the client rest."""
+        self._client.hold(held=True)
+
+    def resume_writing(self) -> None:
+        """Let the client go on."""
+        self._client.hold(held=False)
+
+    def send(self, octets: bytes) -> None:
+        """Send to the member."""
+        if self._transport is not None:
+            self._transport.write(octets)
+
+    def end_sending(self) -> None:
+        """Send no more."""
+        if self._transport is not None and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def hold(self, *, held: bool) -> None:
+        """Stop or go on reading."""
+        if self._transport is not None:
+            if held:
+                self._transport.pause_reading()
+            elif not self._transport.is_reading():
+                self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._transport is not None:
+            self._transport.close()

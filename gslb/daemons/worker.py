@@ -1,0 +1,393 @@
+"""One worker of the tier: a process that takes connections, and knows what it is told.
+
+It shares its ports with the other workers.  The main process tells it what to serve and what is
+believed of members, and hears what it counts; when that process is gone, it ends as if it had been
+told to drain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+import uvloop
+
+from gslb.daemons import certs, logs
+from gslb.daemons.backs import Pool
+from gslb.daemons.briefing import Beliefs, Brief, Drain, Figures, Line, Ready, Suspect
+from gslb.daemons.database import Cache, DatabaseError, open_atlas
+from gslb.daemons.front import Front
+from gslb.daemons.fronthttp2 import Greeting, Http2Front
+from gslb.daemons.journal import Journal
+from gslb.daemons.listeners import Factory, Listening, Treatment
+from gslb.daemons.passing import Passing
+from gslb.health.belief import Belief
+from gslb.model import Address, Member
+from gslb.proxy.desk import Desk
+from gslb.proxy.exchange import Exchange
+from gslb.proxy.forwarding import Peer
+from gslb.proxy.target import Target
+from gslb.tier import Listener, PassRoute, Upstream
+
+SWEEP_S: Final = 0.1
+TELL_S: Final = 1.0
+FOREVER_S: Final = 1e9
+UNKNOWN: Final = Belief()
+
+
+class Worker:
+    """Serves what its brief says until it is told to drain."""
+
+    def __init__(self, number: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._number = number
+        self._line: Line | None = None
+        self._brief: Brief | None = None
+        self._listening: dict[tuple[str, int], Listening] = {}
+        self._fronts: set[Any] = set()
+        self._by_client: dict[Address, int] = {}
+        self._admitted = 0
+        self._pools: dict[Target, Pool] = {}
+        self._retired: list[Pool] = []
+        self._secured: dict[str, ssl.SSLContext] = {}
+        self._beliefs: dict[tuple[str, str], Belief] = {}
+        self._journal = Journal(self._loop.time, time.time)
+        draws = random.Random()
+        self.desk = Desk(
+            clock=self._loop.time,
+            wall=time.time,
+            draw=draws.random,
+            bits=draws.getrandbits,
+            seed=number + 1,
+            connector=self,
+            on_done=self._journal.note,
+        )
+        self._drained = asyncio.Event()
+
+    async def run(self, sock: socket.socket) -> None:
+        """Serve what is told over *sock*."""
+        line = self._line = Line(self._on_message, self._on_orphaned)
+        await line.open(sock)
+        tasks = [self._loop.create_task(each) for each in (self._sweep(), self._tell())]
+        await self._drained.wait()
+        for task in tasks:
+            task.cancel()
+        line.say(self._figures())
+        self._journal.close()
+        await asyncio.sleep(0)
+        line.close()
+
+    # What it is told.
+
+    def _on_message(self, message: object) -> None:
+        match message:
+            case Brief():
+                self._line_say(self._adopt(message))
+            case Beliefs():
+                self._beliefs = dict(message.of)
+                self.desk.believe(self._belief)
+            case Drain():
+                self._loop.create_task(self._drain(message.within_s))
+
+    def _line_say(self, message: object) -> None:
+        if self._line is not None:
+            self._line.say(message)
+
+    def _on_orphaned(self) -> None:
+        if not self._drained.is_set():
+            within_s = 0.0 if self._brief is None else self._brief.tier.drain_s
+            self._loop.create_task(self._drain(within_s))
+
+    def _belief(self, service: str, member: Member) -> Belief:
+        return self._beliefs.get((service, str(member.address)), UNKNOWN)
+
+    def _adopt(self, brief: Brief) -> Ready:
+        """Serve by *brief* from now on, or say why not and go on as before."""
+        try:
+            atlas = open_atlas(
+                brief.geo_database, brief.asn_database, Cache(brief.state_dir / "geo")
+            )
+            secured = {
+                name: certs.to_members(each.tls)
+                for name, each in brief.tier.upstreams.items()
+                if each.tls is not None
+            }
+            if brief.tier.across.tls is not None:
+                secured[""] = certs.to_members(brief.tier.across.tls)
+            treatments = {
+                (host, listener.port): self._treatment(listener)
+                for listener in brief.tier.listeners
+                for host in brief.addresses
+            }
+            self._journal.open(brief.tier.access_log)
+            self._listen(treatments)
+        except (OSError, DatabaseError) as error:
+            return Ready(problem=str(error) or type(error).__name__)
+        self._brief, self._secured = brief, secured
+        self.desk.adopt(
+            brief.tier, brief.services, brief.regions, brief.region, atlas, brief.workers
+        )
+        self.desk.believe(self._belief)
+        self._keep_pools()
+        ports = tuple((host, each.port) for (host, _), each in self._listening.items())
+        return Ready(ports=ports)
+
+    def _listen(self, treatments: dict[tuple[str, int], Treatment]) -> None:
+        """Listen where *treatments* say; nothing changes if that cannot be (OSError)."""
+        fresh: dict[tuple[str, int], Listening] = {}
+        try:
+            for (host, port), treatment in treatments.items():
+                if (host, port) not in self._listening:
+                    fresh[host, port] = Listening(host, port, treatment)
+        except OSError:
+            for listening in fresh.values():
+                listening.close()
+            raise
+        for key in [key for key in self._listening if key not in treatments]:
+            self._listening.pop(key).close()
+        self._listening |= fresh
+        for key, treatment in treatments.items():
+            self._listening[key].treatment = treatment
+
+    def _treatment(self, listener: Listener) -> Treatment:
+        secure = None if listener.tls is None else certs.Secured.of(listener.tls).context
+        if listener.mode == "tcp":
+            by_name = partial(self._passing_by_name, listener)
+            makers = self._passing_by_name(listener, None)
+            return Treatment(
+                makers if makers is not None else _nobody,
+                self._left,
+                secure,
+                listener.proxy_protocol,
+                by_name if listener.looks_at_names else None,
+            )
+        make: Factory = partial(self._front, listener)
+        return Treatment(make, self._left, secure, listener.proxy_protocol)
+
+    def _front(self, listener: Listener, client: Address) -> asyncio.BaseProtocol | None:
+        if not self._admit(client):
+            return None
+        peer = self.desk.peer(listener, client)
+        http1 = partial(self._kept, Front, peer)
+        if listener.tls is None or not listener.tls.http2:
+            return http1()
+        return Greeting(http1, partial(self._kept, Http2Front, peer))
+
+    def _kept(self, kind: type[Front] | type[Http2Front], peer: Peer) -> Front | Http2Front:
+        front = kind(self.desk, peer, self._front_left)
+        self._fronts.add(front)
+        return front
+
+    def _front_left(self, front: Front | Http2Front) -> None:
+        self._left(front, front.peer.address)
+
+    def _passing_by_name(self, listener: Listener, name: str | None) -> Factory | None:
+        route = pass_for(listener.passes, name)
+        return None if route is None else partial(self._passing, route)
+
+    def _passing(self, route: PassRoute, client: Address) -> asyncio.BaseProtocol | None:
+        if not self._admit(client):
+            return None
+        passing = Passing(self.desk, route, client, self._left)
+        self._fronts.add(passing)
+        return passing
+
+    def _admit(self, client: Address) -> bool:
+        """Count a connection of *client*, unless there are as many as may be."""
+        limits = self.desk.limits
+        held = self._by_client.get(client, 0)
+        most = limits.connections_per_client
+        if self._admitted >= limits.connections_max or (most is not None and held >= most):
+            self.desk.tally.count("gslb_proxy_refused_connections_total")
+            return False
+        self._admitted += 1
+        self._by_client[client] = held + 1
+        return True
+
+    def _left(self, front: Any, client: Address) -> None:
+        self._fronts.discard(front)
+        self._admitted -= 1
+        held = self._by_client.get(client, 0) - 1
+        if held > 0:
+            self._by_client[client] = held
+        else:
+            self._by_client.pop(client, None)
+
+    # What the desk asks.
+
+    def connect(self, exchange: Exchange, target: Target) -> None:
+        """Get *exchange* a connection to *target*."""
+        pool = self._pools.get(target)
+        if pool is None:
+            pool = self._pool(target, exchange)
+        pool.acquire(exchange)
+
+    def forget(self, exchange: Exchange, target: Target) -> None:
+        """Get it none any longer."""
+        pool = self._pools.get(target)
+        if pool is not None:
+            pool.forget(exchange)
+
+    def suspect(self, service: str, member: Member) -> None:
+        """Tell that real requests fail at *member*."""
+        self._line_say(Suspect(service, str(member.address)))
+
+    def _pool(self, target: Target, exchange: Exchange) -> Pool:
+        brief = self._brief
+        assert brief is not None, "a worker without a brief has no clients"
+        upstream = self._upstream(self.desk.upstream_of(exchange), target)
+        host, port = _host_and_port(target.name)
+        most = max(1, -(-upstream.connections_max // brief.workers))
+        secure = self._secured.get("" if target.is_proxy else upstream.service)
+        pool = Pool(target, (host, port), upstream, most, self._loop.time, secure)
+        self._pools[target] = pool
+        return pool
+
+    def _upstream(self, upstream: Upstream, target: Target) -> Upstream:
+        """Return how *target*, which may be another region's proxy, is connected to."""
+        if not target.is_proxy or self._brief is None:
+            return upstream
+        tls = self._brief.tier.across.tls
+        return replace(upstream, tls=tls, proxy_protocol=0, host=None)
+
+    def _keep_pools(self) -> None:
+        """Retire the pools of targets that are no more, and of those that are connected otherwise.
+
+        What is under way on their connections finishes there.
+        """
+        table = self.desk.table
+        assert table is not None, "a brief was adopted"
+        upstreams = {
+            target: self._upstream(chooser.upstream, target)
+            for chooser in table.choosers.values()
+            for target in chooser.targets()
+        }
+        for target, pool in list(self._pools.items()):
+            if upstreams.get(target) != pool.upstream:
+                pool.retire()
+                del self._pools[target]
+                self._retired.append(pool)
+
+    # Time.
+
+    async def _sweep(self) -> None:
+        swept = 0
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now_s = self._loop.time()
+            self.desk.tick(now_s)
+            for pool in (*self._pools.values(), *self._retired):
+                pool.sweep(now_s)
+            if self._retired:
+                self._retired = [pool for pool in self._retired if pool.connections]
+            for exchange in list(self.desk.under_way):
+                exchange.overdue(now_s, self.desk.limits.body_s)
+            self._journal.flush()
+            swept += 1
+            if not swept % 10:
+                for front in list(self._fronts):
+                    front.sweep(now_s)
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(TELL_S)
+            self._line_say(self._figures())
+
+    def _figures(self) -> Figures:
+        desk = self.desk
+        return Figures(
+            counts=desk.tally.counts,
+            times=desk.tally.times,
+            members=tuple(self._members()),
+            connections=len(self._fronts),
+            active=len(desk.under_way),
+        )
+
+    def _members(self) -> Iterator[Mapping[str, Any]]:
+        """Yield how each target stands, to be shown and counted."""
+        table, now_s = self.desk.table, self._loop.time()
+        for service, chooser in () if table is None else table.choosers.items():
+            circuits = chooser.circuits(now_s)
+            for target in chooser.targets():
+                pool, circuit = self._pools.get(target), circuits.get(target.name)
+                yield {
+                    "service": service,
+                    "member": target.name,
+                    "region": target.region,
+                    "is_proxy": target.is_proxy,
+                    "active": target.active,
+                    "connections": 0 if pool is None else pool.connections,
+                    "waiting": 0 if pool is None else pool.waiting,
+                    "latency_s": target.ewma_s,
+                    "out": chooser.is_out(target),
+                    "circuit": None if circuit is None else circuit.phase.value,
+                    "why": None if circuit is None else circuit.why,
+                    "ejected_for_s": None
+                    if circuit is None or circuit.until_s is None
+                    else max(0.0, circuit.until_s - now_s),
+                }
+
+    async def _drain(self, within_s: float) -> None:
+        """Take no more, let what runs finish, and end."""
+        for listening in self._listening.values():
+            listening.close()
+        await asyncio.sleep(0)
+        self.desk.draining = True
+        until_s = self._loop.time() + within_s
+        while self._fronts and self._loop.time() < until_s:
+            for front in list(self._fronts):
+                front.drain()
+            await asyncio.sleep(SWEEP_S)
+        for front in list(self._fronts):
+            front.close()
+        await asyncio.sleep(0)
+        self._drained.set()
+
+
+def pass_for(routes: tuple[PassRoute, ...], name: str | None) -> PassRoute | None:
+    """Return the first of *routes* that is for connections that ask for *name*."""
+    for route in routes:
+        if not route.server_names:
+            return route
+        if name is None:
+            continue
+        for wanted in route.server_names:
+            if wanted == name or (wanted.startswith("*.") and name.endswith(wanted[1:])):
+                return route
+    return None
+
+
+def _nobody(_: Address) -> None:
+    return None
+
+
+def _host_and_port(name: str) -> tuple[str, int]:
+    host, _, port = name.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+async def _run(number: int, descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(each, lambda: None)  # the main process says what to do
+    sock = socket.socket(fileno=descriptor)
+    await Worker(number).run(sock)
+
+
+def main() -> None:
+    """Run one worker, whose number and file descriptor are arguments."""
+    logs.set_up()
+    uvloop.run(_run(int(sys.argv[1]), int(sys.argv[2])))
+
+
+if __name__ == "__main__":
+    main()

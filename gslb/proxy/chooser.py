@@ -1,0 +1,311 @@
+"""Who of a service takes the next request, in one worker: targets, weights, who is left out.
+
+What is believed of members comes whole, by `update`, and is turned into groups (`gslb.proxy.way`)
+of targets.  Beside it stands what this worker saw itself, which acts at once: a target that could
+not be reached is shunned for a moment, one that keeps failing is ejected for longer.  Neither is
+a verdict: when nobody else is left, those are tried too.
+
+The own region's balancers are built once for each way to balance that routes name; so a request
+costs one pick.  Everything else is worked out when the own region has nobody left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from math import gcd, inf
+from typing import Final
+
+from gslb.model import Address, Member, Regions, Service
+from gslb.proxy import affinity, leasttime, slowstart
+from gslb.proxy.balance import Balancer, build
+from gslb.proxy.ejection import Circuit, Ejector, Outcome
+from gslb.proxy.target import Target
+from gslb.proxy.way import Beliefs, Group, Orders, Ways
+from gslb.routing.geo import Atlas
+from gslb.routing.route import Rungs
+from gslb.tier import Across, Balance, Upstream
+
+SHUN_S: Final = 1.0  # how long a target that could not be reached is not tried before others
+
+# What a target is kept by: whether it is a proxy, its region and its address.
+Key = tuple[bool, str, str]
+
+
+class Chooser:
+    """Chooses members of one service for a tier in the region *own*; `adopt` says of which."""
+
+    upstream: Upstream
+    service: Service
+    _across: Across
+    _regions: Regions
+    _orders: Orders
+
+    def __init__(self, own: str, seed: int) -> None:
+        self._own = own
+        self._seed = seed
+        self._beliefs: Beliefs | None = None
+        self._ways: Ways | None = None
+        self._targets: dict[Key, Target] = {}
+        self._since_s: dict[Key, float] = {}  # since when a member is given traffic
+        self._drained_s: dict[Key, float] = {}
+        self._grows_s = inf  # when the next share grows
+        self._shunned: dict[Target, float] = {}
+        self._ejector: Ejector | None = None
+        self._out: frozenset[Target] = frozenset()
+        self._local: list[Target] = []
+        self._balancers: dict[Balance, Balancer] = {}
+        self._groups: dict[Rungs, list[tuple[Group, list[Target]]]] = {}
+        self._tags: dict[bytes, dict[bytes, Target]] = {}
+
+    # What is known.
+
+    def adopt(
+        self, service: Service, upstream: Upstream, across: Across, regions: Regions, atlas: Atlas
+    ) -> None:
+        """Choose among the members of *service* from now on; `update` is to follow."""
+        before = getattr(self, "upstream", None)
+        self.service, self.upstream, self._across, self._regions = (
+            service,
+            upstream,
+            across,
+            regions,
+        )
+        self._orders = Orders(service, regions, atlas)
+        if before is None or before.ejection != upstream.ejection:
+            self._ejector = None if upstream.ejection is None else Ejector(upstream.ejection, ())
+        if before is not None and before.port != upstream.port:
+            self._targets.clear()
+        self._drop_gone()
+
+    def _drop_gone(self) -> None:
+        """Forget the targets of members and proxies that are no more."""
+        keys = {
+            (False, pool.region, str(member.address))
+            for pool in self.service.pools
+            for member in pool.members
+        }
+        keys |= {
+            (True, region.name, str(proxy.address))
+            for region in self._regions.values()
+            for proxy in region.proxies
+        }
+        for key in [key for key in self._targets if key not in keys]:
+            target = self._targets.pop(key)
+            self._shunned.pop(target, None)
+            self._since_s.pop(key, None)
+            self._drained_s.pop(key, None)
+
+    def update(self, beliefs: Beliefs, now_s: float) -> None:
+        """Take over what is believed of all members now."""
+        is_first = self._beliefs is None
+        self._beliefs = beliefs
+        self._note_changes(beliefs, now_s, is_first=is_first)
+        self._weigh(now_s)
+
+    def _note_changes(self, beliefs: Beliefs, now_s: float, *, is_first: bool) -> None:
+        """Remember since when members are drained, or given traffic."""
+        for pool in self.service.pools:
+            for member in pool.members:
+                key = (False, pool.region, str(member.address))
+                belief = beliefs(member)
+                if belief.drained:
+                    self._drained_s.setdefault(key, now_s)
+                else:
+                    self._drained_s.pop(key, None)
+                if belief.drained or not belief.lives:
+                    self._since_s.pop(key, None)
+                else:
+                    # Those that were there when this process began are warm.
+                    self._since_s.setdefault(key, -inf if is_first else now_s)
+
+    def _weigh(self, now_s: float) -> None:
+        assert self._beliefs is not None, "beliefs come before requests"
+        service = self.service
+        self._ways = Ways(service, self._own, self._regions, self._across.to, self._beliefs, now_s)
+        self._grows_s = inf
+        self._groups = {}
+        has_pool = any(pool.region == self._own for pool in service.pools)
+        self._local = self._targets_of(self._ways.local(), now_s) if has_pool else []
+        if self._ejector is not None:
+            self._ejector.keep([each.name for each in self._local], now_s)
+        self._look_who_is_out(now_s)
+
+    def _targets_of(self, group: Group, now_s: float) -> list[Target]:
+        """Return the targets of a group, with the weights that they have now."""
+        slow_s = self.upstream.slow_start_s
+        common = gcd(*(share for _, _, share in group.shares)) or 1
+        found = []
+        for member, region, share in group.shares:
+            key = (group.are_proxies, region, str(member.address))
+            target = self._target(key, member)
+            age_s = now_s - self._since_s.get(key, -inf)
+            target.weight = slowstart.effective(share // common, age_s, slow_s)
+            step_s = slowstart.next_step_s(age_s, slow_s)
+            if step_s is not None:
+                self._grows_s = min(self._grows_s, now_s + step_s)
+            found.append(target)
+        return found
+
+    def _target(self, key: Key, member: Member) -> Target:
+        is_proxy, region, _ = key
+        name = name_of(member, self._across.port if is_proxy else self.upstream.port)
+        target = self._targets.get(key)
+        if target is None or target.name != name:
+            target = self._targets[key] = Target(name, region, member, is_proxy=is_proxy)
+            self._tags = {}
+        else:
+            target.member = member
+        return target
+
+    # What happened here.
+
+    def observe(self, target: Target, outcome: Outcome, elapsed_s: float, now_s: float) -> bool:
+        """Hear what became of an attempt; return whether that speaks against the member."""
+        if outcome is Outcome.CONNECT_ERROR:
+            self._shunned[target] = now_s + SHUN_S
+            self._look_who_is_out(now_s)
+        elif outcome is Outcome.OK:
+            leasttime.observe(target, elapsed_s, now_s)
+            if target in self._shunned:
+                del self._shunned[target]
+                self._look_who_is_out(now_s)
+        ejector = self._ejector
+        if ejector is None or not ejector.observe(target.name, outcome, elapsed_s, now_s):
+            return outcome is Outcome.CONNECT_ERROR
+        self._look_who_is_out(now_s)
+        return outcome is not Outcome.OK
+
+    def tick(self, now_s: float) -> None:
+        """Let time pass: who was left out long enough is back, and shares grow."""
+        if self._ways is None:
+            return
+        over = [target for target, until_s in self._shunned.items() if now_s >= until_s]
+        for target in over:
+            del self._shunned[target]
+        if now_s >= self._grows_s:
+            self._weigh(now_s)
+        elif over or (self._ejector is not None and now_s >= self._ejector.until_s):
+            self._look_who_is_out(now_s)
+
+    def _look_who_is_out(self, now_s: float) -> None:
+        """Leave out whoever is shunned or ejected; balancers are built anew when asked for."""
+        ejected = frozenset() if self._ejector is None else self._ejector.ejected(now_s)
+        self._out = frozenset(
+            each for each in self._targets.values() if each in self._shunned or each.name in ejected
+        )
+        self._balancers = {}
+
+    # The choice.
+
+    def choose(
+        self,
+        balance: Balance,
+        key: int,
+        client: Address,
+        tried: Sequence[Target],
+        draw: float,
+        now_s: float,
+        *,
+        hops: Collection[bytes] = (),
+        may_cross: bool = True,
+    ) -> Target | None:
+        """Return whom the request goes to, not one of those *tried*; None if nobody is left.
+
+        *key* is what is hashed on; *hops* are the regions that the request has passed, and it may
+        leave this one only if it *may_cross*.
+        """
+        if self._local and not (self._orders.has_fences and not self._is_inside(client)):
+            balancer = self._balancers.get(balance)
+            if balancer is None:
+                left = [each for each in self._local if each not in self._out]
+                balancer = self._balancers[balance] = self._built(balance, left)
+            found = balancer.pick(key, draw, now_s, tried)
+            if found is not None:
+                return found
+        groups = [
+            targets
+            for group, targets in self.groups_for(client)
+            if group.regions == (self._own,) or (may_cross and not _passed(group, hops))
+        ]
+        for spares in (True, False):
+            for targets in groups:
+                left = [each for each in targets if each not in self._out] if spares else targets
+                found = self._built(balance, left).pick(key, draw, now_s, tried)
+                if found is not None:
+                    return found
+        return None
+
+    def _built(self, balance: Balance, targets: Sequence[Target]) -> Balancer:
+        self._seed += 1
+        return build(balance.kind, targets, self._seed, balance.bound)
+
+    def _is_inside(self, client: Address) -> bool:
+        return any(self._own in names for names in self._orders.of(client))
+
+    def groups_for(self, client: Address) -> list[tuple[Group, list[Target]]]:
+        """Return all groups in the order in which *client*'s requests are given to them."""
+        order = self._orders.of(client)
+        found = self._groups.get(order)
+        if found is None:
+            ways = self._ways
+            assert ways is not None, "beliefs come before requests"
+            groups = list(ways.beyond(order))
+            if any(self._own in names for names in order):
+                groups.insert(0, ways.local())
+            found = [(group, self._targets_of(group, ways.now_s)) for group in groups]
+            self._groups[order] = found
+        return found
+
+    # Affinity.
+
+    def tagged(self, key: bytes, tag: bytes) -> Target | None:
+        """Return the own region's target that cookies signed with *key* name by *tag*."""
+        tags = self._tags.get(key)
+        if tags is None:
+            self._make_all()
+            tags = self._tags[key] = {
+                affinity.tag(key, target.name): target
+                for (is_proxy, region, _), target in self._targets.items()
+                if not is_proxy and region == self._own
+            }
+        return tags.get(tag)
+
+    def _make_all(self) -> None:
+        for pool in self.service.pools:
+            if pool.region == self._own:
+                for member in pool.members:
+                    self._target((False, pool.region, str(member.address)), member)
+
+    def keeps(self, target: Target, drain_s: float, now_s: float) -> bool:
+        """Return whether *target* may keep its clients: drained, for *drain_s*."""
+        key = (target.is_proxy, target.region, str(target.member.address))
+        if self._targets.get(key) is not target or target in self._out or self._beliefs is None:
+            return False
+        belief = self._beliefs(target.member)
+        if belief.drained:
+            return belief.lives and now_s - self._drained_s.get(key, now_s) < drain_s
+        return belief.lives
+
+    # To be shown.
+
+    def circuits(self, now_s: float) -> dict[str, Circuit]:
+        """Return the circuits of the own region's members, by the target's name."""
+        return {} if self._ejector is None else dict(self._ejector.state(now_s))
+
+    def targets(self) -> list[Target]:
+        """Return all targets that there was reason to make."""
+        return list(self._targets.values())
+
+    def is_out(self, target: Target) -> bool:
+        """Return whether *target* is shunned or ejected."""
+        return target in self._out
+
+
+def name_of(member: Member, port: int) -> str:
+    """Return the name of the target that a member is: its address and port."""
+    address = str(member.address)
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _passed(group: Group, hops: Collection[bytes]) -> bool:
+    return bool(hops) and any(region.encode() in hops for region in group.regions)

@@ -1,0 +1,52 @@
+"""How long an exchange waits for either side, and what becomes of it then.
+
+An exchange has one deadline, which moves on when something happens, and perhaps an end.  Nobody is
+woken by it: whoever drives exchanges looks at them now and then, so that a request sets no timer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gslb.proxy.sides import Phase
+
+if TYPE_CHECKING:
+    from gslb.proxy.exchange import Exchange
+
+
+def put_off(exchange: Exchange, now_s: float) -> None:
+    """Move the deadline on: octets came, or were taken, at *now_s*."""
+    route = exchange.route
+    if route is None:
+        return
+    if exchange.phase == Phase.ANSWERING:
+        exchange.deadline_s = now_s + route.timeouts.idle_s
+    elif exchange.phase == Phase.TUNNEL:
+        exchange.deadline_s = now_s + route.timeouts.tunnel_s
+
+
+def break_off(exchange: Exchange, now_s: float, body_s: float) -> None:
+    """End what has lasted too long; a client may let *body_s* pass within a body."""
+    phase = exchange.phase
+    if phase == Phase.OVER:
+        return
+    if exchange.ends_s and now_s >= exchange.ends_s:
+        exchange.cancel()
+        exchange.fail(504, "total timeout")
+    elif phase == Phase.COLLECTING:
+        if now_s >= exchange.deadline_s + body_s:
+            exchange.fail(408, "slow client")
+    elif phase != Phase.CONNECTING and now_s >= exchange.deadline_s:
+        _time_out(exchange, phase)
+
+
+def _time_out(exchange: Exchange, phase: Phase) -> None:
+    exchange.cancel()
+    if phase != Phase.SENT:
+        exchange.fail(504, "idle timeout")
+    elif exchange.is_unread:
+        exchange.fail(408, "slow client")
+    else:
+        assert exchange.target is not None, "a request was sent to a member"
+        exchange.desk.observe(exchange, exchange.target, "timeout")
+        exchange.to_another("timeout", safe=exchange.may_repeat())

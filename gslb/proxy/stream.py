@@ -1,0 +1,307 @@
+"""A connection's octets cut into messages: requests on one side, responses on the other.
+
+Octets go in by `feed`; heads, bodies and ends come out as calls on a sink, in order.  A body of
+known length is passed on as it came, without being looked at.  On the client's side one request is
+given out at a time: what a client sends behind it (pipelining, RFC 9112 9.3.2) waits until `go_on`.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final, Protocol
+
+from gslb.errors import MessageError
+from gslb.proxy.chunks import ChunkReader
+from gslb.proxy.head import (
+    CHUNKED,
+    Fields,
+    RequestHead,
+    RequestReader,
+    ResponseHead,
+    ResponseReader,
+)
+
+RESPONSE_HEAD_MAX: Final = 262_144
+INTERIM_MAX: Final = 16  # responses before the final one
+_END: Final = b"\r\n\r\n"
+
+
+class Mode(IntEnum):
+    """What the next octets are."""
+
+    HEAD = 0
+    LENGTH = 1
+    CHUNKS = 2
+    WAITING = 3  # for the other side to be done with the message
+    UNTIL_CLOSE = 4
+    TUNNEL = 5
+    OVER = 6
+
+
+class RequestSink(Protocol):
+    """Who hears the requests of one connection."""
+
+    def on_request(self, head: RequestHead) -> None:
+        """Hear a head; without a body the request is whole."""
+
+    def on_body(self, octets: bytes) -> None:
+        """Hear a part of the body."""
+
+    def on_body_end(self, trailers: Fields) -> None:
+        """Hear that the body is whole."""
+
+    def on_tunnelled(self, octets: bytes) -> None:
+        """Hear octets of whatever the connection was upgraded to."""
+
+
+class RequestStream:
+    """Cuts what a client sends into requests; `feed` and `go_on` raise MessageError."""
+
+    __slots__ = ("_buffer", "_chunks", "_head_max", "_left", "_reader", "_running", "_sink", "mode")
+
+    def __init__(self, sink: RequestSink, head_max: int, fields_max: int) -> None:
+        self._sink = sink
+        self._head_max = head_max
+        self._reader = RequestReader(fields_max)
+        self._buffer = b""
+        self._left = 0
+        self._chunks: ChunkReader | None = None
+        self._running = False
+        self.mode = Mode.HEAD
+
+    @property
+    def waits_full(self) -> bool:
+        """Whether more is held back than a head may be long, so that reading should rest."""
+        return len(self._buffer) > self._head_max
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a part of a request has come."""
+        return self.mode is not Mode.HEAD or bool(self._buffer)
+
+    def feed(self, octets: bytes) -> None:
+        """Take in what came."""
+        if self.mode == Mode.LENGTH and len(octets) < self._left and not self._buffer:
+            self._left -= len(octets)
+            self._sink.on_body(octets)
+            return
+        self._buffer = self._buffer + octets if self._buffer else octets
+        if not self._running:
+            self._run()
+
+    def go_on(self) -> None:
+        """Read the next request: the one before was answered, and its body was read whole."""
+        self.mode = Mode.HEAD
+        if self._buffer and not self._running:
+            self._run()
+
+    def tunnel(self) -> None:
+        """Pass on whatever comes from now on as it comes."""
+        self.mode = Mode.TUNNEL
+        if self._buffer and not self._running:
+            self._run()
+
+    def _run(self) -> None:
+        self._running = True
+        try:
+            while self._buffer and self._step():
+                pass
+        except MessageError:
+            self.mode = Mode.OVER
+            raise
+        finally:
+            self._running = False
+
+    def _step(self) -> bool:
+        """Read one more part of a message; return whether there may be another."""
+        mode, buffer = self.mode, self._buffer
+        if mode == Mode.HEAD:
+            return self._read_head(buffer)
+        if mode == Mode.LENGTH:
+            left = self._left
+            piece, self._buffer = buffer[:left], buffer[left:]
+            self._left = left = left - len(piece)
+            if not left:
+                self.mode = Mode.WAITING
+            self._sink.on_body(piece)
+            if not left:
+                self._sink.on_body_end([])
+            return True
+        if mode == Mode.CHUNKS:
+            chunks = self._chunks
+            assert chunks is not None, "a body in chunks has its reader"
+            self._buffer = b""
+            piece = chunks.feed(buffer)
+            if chunks.is_done:
+                self.mode, self._buffer = Mode.WAITING, chunks.rest
+            if piece:
+                self._sink.on_body(piece)
+            if chunks.is_done:
+                self._sink.on_body_end(chunks.trailers)
+            return chunks.is_done
+        if mode == Mode.TUNNEL:
+            self._buffer = b""
+            self._sink.on_tunnelled(buffer)
+        return False
+
+    def _read_head(self, buffer: bytes) -> bool:
+        end = buffer.find(_END, 0, self._head_max)
+        if end <= 0:
+            if buffer.startswith(b"\r\n"):
+                self._buffer = buffer[2:]  # RFC 9112 2.2: empty lines before a request
+                return True
+            if len(buffer) >= self._head_max:
+                raise MessageError(f"a head of more than {self._head_max} octets", 431)
+            if b"\n\n" in buffer or b"\n\r\n" in buffer.replace(b"\r\n", b""):
+                raise MessageError("lines that do not end in CRLF")
+            return False
+        head = self._reader.read(buffer[: end + 4])
+        self._buffer = buffer[end + 4 :]
+        length = head.length
+        if not length:
+            self.mode = Mode.WAITING
+        elif length == CHUNKED:
+            self.mode, self._chunks = Mode.CHUNKS, ChunkReader()
+        else:
+            self.mode, self._left = Mode.LENGTH, length
+        self._sink.on_request(head)
+        return True
+
+
+class ResponseSink(Protocol):
+    """Who hears the responses of one connection."""
+
+    def on_response(self, head: ResponseHead) -> None:
+        """Hear a head, an interim one (1xx) too."""
+
+    def on_data(self, octets: bytes) -> None:
+        """Hear a part of the body, or of what is tunnelled."""
+
+    def on_end(self, trailers: Fields) -> None:
+        """Hear that the response is whole."""
+
+
+class ResponseStream:
+    """Cuts what a member sends into responses, each to a request that was told by `expect`."""
+
+    __slots__ = ("_buffer", "_chunks", "_interim", "_left", "_method", "_reader", "_sink", "mode")
+
+    def __init__(self, sink: ResponseSink) -> None:
+        self._sink = sink
+        self._buffer = b""
+        self._left = 0
+        self._method = b""
+        self._interim = 0
+        self._chunks: ChunkReader | None = None
+        self._reader = ResponseReader()
+        self.mode = Mode.WAITING
+
+    def expect(self, method: bytes) -> None:
+        """Expect the response to a request with *method*."""
+        self._method = method
+        self._interim = 0
+        self.mode = Mode.HEAD
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether another request can be sent: the response was whole, and nothing came behind."""
+        return self.mode == Mode.WAITING and not self._buffer
+
+    def feed(self, octets: bytes) -> None:
+        """Take in what came; raises MessageError."""
+        mode = self.mode
+        if mode == Mode.LENGTH:
+            if len(octets) < self._left:
+                self._left -= len(octets)
+                self._sink.on_data(octets)
+                return
+            self._read_length(octets)
+        elif mode == Mode.HEAD:
+            self._read_head(self._buffer + octets if self._buffer else octets)
+        elif mode == Mode.CHUNKS:
+            self._read_chunks(octets)
+        elif mode in (Mode.UNTIL_CLOSE, Mode.TUNNEL):
+            self._sink.on_data(octets)
+        else:
+            self.mode = Mode.OVER  # a response that nobody asked for
+            self._buffer = octets
+
+    def end(self) -> bool:
+        """Take in that nothing more comes; return whether the response was whole by that."""
+        if self.mode == Mode.UNTIL_CLOSE:
+            self.mode = Mode.OVER
+            self._sink.on_end([])
+            return True
+        return False
+
+    def _read_head(self, octets: bytes) -> None:
+        while True:
+            end = octets.find(_END, 0, RESPONSE_HEAD_MAX)
+            if end < 0:
+                if len(octets) >= RESPONSE_HEAD_MAX:
+                    raise MessageError("a response whose head is too long", 502)
+                self._buffer = octets
+                return
+            head = self._reader.read(octets[: end + 4], self._method)
+            octets = octets[end + 4 :]
+            if head.status >= 200 or head.status == 101:
+                break
+            self._interim += 1
+            if self._interim > INTERIM_MAX:
+                raise MessageError("more interim responses than there should be", 502)
+            self._sink.on_response(head)
+            if not octets:
+                self._buffer = b""
+                return
+        self._buffer = b""
+        self._begin(head, octets)
+
+    def _begin(self, head: ResponseHead, octets: bytes) -> None:
+        length = head.length
+        sink = self._sink
+        if head.status == 101:
+            self.mode = Mode.TUNNEL
+            sink.on_response(head)
+            if octets:
+                sink.on_data(octets)
+        elif length > 0:
+            self.mode, self._left = Mode.LENGTH, length
+            sink.on_response(head)
+            if octets:
+                self._read_length(octets)
+        elif not length:
+            self.mode, self._buffer = Mode.WAITING, octets
+            sink.on_response(head)
+            sink.on_end([])
+        elif length == CHUNKED:
+            self.mode, self._chunks = Mode.CHUNKS, ChunkReader()
+            sink.on_response(head)
+            if octets:
+                self._read_chunks(octets)
+        else:
+            self.mode = Mode.UNTIL_CLOSE
+            sink.on_response(head)
+            if octets:
+                sink.on_data(octets)
+
+    def _read_length(self, octets: bytes) -> None:
+        left = self._left
+        if len(octets) < left:
+            self._left = left - len(octets)
+            self._sink.on_data(octets)
+            return
+        if len(octets) > left:
+            octets, self._buffer = octets[:left], octets[left:]
+        self._left, self.mode = 0, Mode.WAITING
+        self._sink.on_data(octets)
+        self._sink.on_end([])
+
+    def _read_chunks(self, octets: bytes) -> None:
+        chunks = self._chunks
+        assert chunks is not None, "a body in chunks has its reader"
+        piece = chunks.feed(octets)
+        if piece:
+            self._sink.on_data(piece)
+        if chunks.is_done:
+            self.mode, self._buffer = Mode.WAITING, chunks.rest
+            self._sink.on_end(chunks.trailers)
