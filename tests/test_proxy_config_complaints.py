@@ -253,6 +253,13 @@ ROUTE_CASES = [
         "cannot be filled in: invalid group reference",
         "first pair",
     ),
+    ("{respond: {body: «5}}", "respond.body", "5 is not text", "in quotes"),
+    (
+        "{deny: 403, rewrite: {path: {pattern: a, to: «[]}}}",
+        "rewrite.path.to",
+        "a list is not text",
+        "in quotes",
+    ),
     (
         '{deny: 403, rewrite: {path: {pattern: "^/a", to: «"a b"}}}',
         "rewrite.path.to",
