@@ -69,7 +69,7 @@ class Ends:
         passage = peer.pass_on(head, self.desk.draw_bits())
         scheme, client = passage.scheme, passage.client
         request = Request(head.method, head.target, "1.1", head.fields, head.host, scheme, client)
-        self.exchange = Exchange(self.desk, self, head, request, passage)
+        self.exchange = Exchange(self.desk, self, head, request, passage, self.desk.now_s())
         self.exchange.begin()
 
     def on_body(self, octets: bytes) -> None:

@@ -48,8 +48,20 @@ class Running:
 
     proxy: Proxy
     ports: Ports
-    pid: int
     argv: tuple[str, ...]
+    child: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        """Its process, of which others may be children."""
+        return self.child.pid
+
+    def said(self) -> str:
+        """Return why it does not answer, where it ended."""
+        if self.child.poll() is None:
+            return ""
+        return f"; it ended with status {self.child.returncode}: {tail(self.log)}"
 
 
 def _ours(folder: Path, ports: Ports, certificate: Path) -> list[str]:
@@ -84,7 +96,7 @@ def started(
             if time.monotonic() > deadline_s:
                 raise NotMeasured(f"does not answer within {START_MAX_S:g} s: {tail(log)}")
             time.sleep(0.05)
-        yield Running(proxy, ports, child.pid, tuple(_shown(argv, folder)))
+        yield Running(proxy, ports, tuple(_shown(argv, folder)), child, log)
 
 
 def _shown(argv: Sequence[str], folder: Path) -> Iterator[str]:

@@ -172,7 +172,8 @@ def _rounds(
             try:
                 run = _run(asked, client, up.get(server))
             except NotMeasured as why:
-                notes.append(f"{server}, {words}: left out, {why}")
+                said = up[server].said() if server in up else ""
+                notes.append(f"{server}, {words}: left out, {' '.join(f'{why}{said}'.split())}")
                 del runs[server]
                 continue
             if number >= 0:

@@ -12,6 +12,7 @@ from gslb.errors import ReportError
 from gslb.health import bulletin, sealed
 from gslb.health.belief import Forced, Word
 from gslb.health.bulletin import INFLATED_MAX_BYTES, MAGIC, SKEW_MAX_S, Bulletin, newer
+from gslb.health.doubt import Doubt
 from gslb.health.words import Register
 
 NOW_S = 1_800_000_000.0
@@ -27,6 +28,7 @@ GOOD = Bulletin(
     ("eu", "us"),
     {("192.0.2.1", "www.example.com"): WORD},
     [["www.example.com", "eu", "192.0.2.9"]],
+    doubts=(Doubt("0123456789abcdef", "eu-proxy", NOW_S - 1.5),),
 )
 
 
@@ -44,6 +46,15 @@ def test_a_bulletin_comes_back_as_it_was():
     raw = bulletin.encode(GOOD, KEY)
 
     assert bulletin.decode(raw, KEY, now_s=NOW_S + 1) == replace(GOOD, heard_at_s=NOW_S + 1)
+
+
+def test_one_of_a_node_that_knows_no_doubts_has_none():
+    raw = bulletin.encode(replace(GOOD, doubts=()), KEY)
+    document = json.loads(zlib.decompress(raw.split(b"\n", 1)[1]))
+    del document["doubts"]
+
+    assert bulletin.decode(of(document), KEY, now_s=NOW_S).doubts == ()
+    assert kind_of(of({**document, "doubts": [7]})) == "malformed"
 
 
 @given(st.data())

@@ -1,6 +1,5 @@
 """The `proxy:` part of the main file: what each key means, and which files who needs."""
 
-from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -556,6 +555,19 @@ def test_a_proxy_needs_no_secrets_of_nodes(folder):
     assert {name: voter.key for name, voter in config.voters.items()} == {"eu": b"", "us": b""}
 
 
+def test_a_proxy_that_votes_needs_its_own_key(folder):
+    main = REGIONS + LEAST + "vantages: {voters: {tier-eu: {region: eu-west, kind: proxy, "
+    main += "key: {env: OWN}}, us: {key: {env: NONE}}}}\n"
+    main += f"carrier: {{key: {KEY}, nodes: {{ns1: 'http://192.0.2.53:8053'}}}}\n"
+
+    with pytest.raises(ConfigError) as error:
+        folder.load(main, SERVICES, region="eu-west")
+    config = folder.load(main, SERVICES, region="eu-west", environ={"OWN": KEY})
+
+    assert [note.key for note in error.value.complaints] == ["vantages.voters.tier-eu.key.env"]
+    assert config.voters["tier-eu"].key == KEY.encode()
+
+
 def test_a_vantage_has_no_tier(folder):
     folder.load(REGIONS + LEAST, SERVICES)
     main = REGIONS + LEAST + f"vantages: {{voters: {{eu: {{key: {KEY}}}}}}}\n"
@@ -579,16 +591,30 @@ def test_a_zone_that_is_broken_does_not_break_the_routes_to_it(folder):
 
 
 @pytest.mark.parametrize(
-    ("changed", "keys"),
+    ("written", "keys"),
     [
-        ({}, []),
-        ({"workers": 2}, ["proxy.workers"]),
-        ({"engine": "haproxy", "workers": 2}, ["proxy.tier", "proxy.workers"]),
-        ({"drain_s": 5.0, "listeners": (Listener(port=81),)}, []),
+        ("drain: 5s\n  listen: [81, 82]\n  access_log: stdout", []),
+        ("workers: 2", ["proxy.workers"]),
+        ("tier: haproxy\n  workers: 2", ["proxy.tier", "proxy.workers"]),
+        ("admin: null", ["proxy.admin"]),
+        ("drain: 5s\nstate_dir: other", ["state_dir"]),
     ],
 )
-def test_hardly_a_key_of_the_tier_needs_a_restart(changed, keys):
-    assert tier_needs_restart(Tier(), replace(Tier(), **changed)) == keys
+def test_hardly_a_key_of_the_tier_needs_a_restart(folder, written, keys):
+    before = folder.load(REGIONS + "proxy:\n  routes: [{deny: 403}]\n", region="eu-west")
+    after = folder.load(REGIONS + f"proxy:\n  {written}\n", region="eu-west")
+
+    assert tier_needs_restart(before, after, "eu-west") == keys
+
+
+def test_other_addresses_of_the_own_region_need_a_restart(folder):
+    before = folder.load(REGIONS + LEAST, SERVICES, region="eu-west")
+    after = folder.load(REGIONS.replace("2.80]", "2.81]") + LEAST, SERVICES, region="eu-west")
+    elsewhere = REGIONS.replace("-77.49]", "-77.49], proxies: [192.0.2.90]")
+
+    assert tier_needs_restart(before, after, "eu-west") == ["regions.eu-west.proxies"]
+    other = folder.load(elsewhere + LEAST, SERVICES, region="eu-west")
+    assert tier_needs_restart(before, other, "eu-west") == []
 
 
 def test_the_json_schema_accepts_what_loads(files):

@@ -39,6 +39,19 @@ def test_a_success_between_them_keeps_it_in():
     assert not made.ejected(0.0)
 
 
+def test_a_success_between_them_keeps_in_one_that_was_ejected_before_too():
+    made = ejector()
+    failed(made, "a", 5)
+    made.observe("a", OK, 0.01, 10.0)
+
+    failed(made, "a", 4, 11.0)
+    failed(made, "b", 2, 11.0, CONNECT)
+    made.observe("a", OK, 0.01, 12.0)
+    failed(made, "a", 4, 13.0)
+
+    assert not made.ejected(13.0)
+
+
 def test_three_connect_errors_in_a_row_eject():
     made = ejector()
 
@@ -72,6 +85,18 @@ def test_an_ejected_one_is_back_on_trial_when_its_time_is_over():
     assert made.trials(110.0) == {"a"}
     assert made.ejected(110.0) == set()
     assert made.until_s == float("inf")
+
+
+@pytest.mark.parametrize("who_asks_first", ["ejected", "trials", "state"])
+def test_its_return_is_noticed_by_whoever_asks_first(who_asks_first):
+    made = ejector()
+    failed(made, "a", 5, 100.0)
+
+    getattr(made, who_asks_first)(110.0)
+
+    assert made.until_s == float("inf")
+    assert made._out == set()
+    assert made._trials == {"a"}
 
 
 def test_its_return_is_noticed_with_the_next_outcome_of_anybody_who_failed():
@@ -168,16 +193,22 @@ def test_one_that_fails_while_too_many_are_out_is_ejected_when_there_is_room():
     assert made.trials(10.0) == {"a"}
 
 
-def test_when_the_pool_shrinks_those_who_would_be_back_first_are_back():
-    made = ejector()
-    failed(made, "a", 5, 0.0)
-    failed(made, "b", 5, 1.0)
-    assert made.ejected(1.0) == {"a", "b"}
+@pytest.mark.parametrize(("first", "second"), [("a", "b"), ("b", "a")])
+@pytest.mark.parametrize("early", [False, True])
+def test_when_the_pool_shrinks_those_who_would_be_back_first_are_back(first, second, early):
+    made = ejector(base_s=10, max_s=1000)
+    # Known in this order, whoever's time is over sooner.
+    failed(made, first, 1)
+    failed(made, second, 1)
+    sooner, later = (first, second) if early else (second, first)
+    failed(made, sooner, 5, 1.0)
+    failed(made, later, 5, 2.0)
+    assert made.ejected(2.0) == {"a", "b"}
 
-    assert made.keep(("a", "b", "c"), 2.0)
+    assert made.keep(("a", "b", "c"), 3.0)
 
-    assert made.ejected(2.0) == {"b"}
-    assert made.trials(2.0) == {"a"}
+    assert made.ejected(3.0) == {later}
+    assert made.trials(3.0) == {sooner}
 
 
 def test_who_leaves_the_pool_is_forgotten():

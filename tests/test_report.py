@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gslb.errors import REPORT_ERROR_KINDS, ReportError
+from gslb.health.load import Load
 from gslb.health.probe import REASONS as PROBE_REASONS
 from gslb.health.report import (
     NUMBER_MAX,
@@ -107,6 +108,45 @@ def test_a_report_comes_back_as_it_was_sent_with_the_time_it_was_heard():
 
 def test_a_vantage_that_is_cut_off_says_so():
     assert heard(composed(cut_off=True)).cut_off
+
+
+# What a tier says besides
+
+
+def test_a_tier_says_how_busy_it_is_and_whom_it_suspects():
+    composer, load = Composer("eu", KEY), Load(10_000, 64, 60, 1234.5, 0.125)
+
+    report = heard(composer.compose((7, 1), NOW_S, RECORDS, True, load, {WWW}))
+
+    assert (report.load, report.cut_off) == (load, True)
+    assert report.line(WWW) == Line(Verdict.UP, "ok", NOW_S - 60.0, NOW_S + 2.0, suspect=True)
+    assert not report.line(API).suspect
+    assert heard(composed()).load is None
+
+
+def test_a_tiers_report_is_as_long_whomever_it_suspects_and_however_busy_it_is():
+    composer, table = Composer("eu", KEY), many(Verdict.UP, "ok")
+
+    quiet = composer.compose((7, 1), NOW_S, table, False, Load())
+    wild = composer.compose((7, 2), NOW_S, table, False, Load(10**6, 10**6, 10**6, 1e6, 1e6), table)
+
+    assert len(quiet) == len(wild)
+
+
+def test_a_subject_that_becomes_suspect_differs_though_its_verdict_stays():
+    composer = Composer("eu", KEY)
+    before = heard(composer.compose((7, 1), NOW_S, RECORDS, False))
+
+    after = heard(composer.compose((7, 2), NOW_S, RECORDS, False, None, {API}), eu=before)
+
+    assert list(after.differing(before)) == [API]
+
+
+@pytest.mark.parametrize("size", [0, 39])
+def test_a_load_that_is_cut_short_is_refused(size):
+    head = pack("<QQQBII", 7, 1, int(NOW_S * 1e6), 2, 0, 0)
+
+    assert "not as long as it says" in refused(signed(head + bytes(size)))[0]
 
 
 texts = st.text(st.characters(exclude_categories=["C", "Z"]), max_size=20)

@@ -1,5 +1,7 @@
 """When each subject is probed next."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +46,78 @@ def test_phases_spread_evenly():
 
 def test_vantages_probe_one_subject_at_different_times():
     assert phase_s(subject(), 5.0, "eu") != phase_s(subject(), 5.0, "us")
+
+
+# What somebody doubts
+
+
+def after_a_probe(schedule, one, at_s, record=None):
+    """Let *one* be probed at *at_s*, at once; return its record."""
+    (started,) = schedule.start(at_s, ALL)
+    assert started == one
+    record = record or Record(UP, "ok", last_started_s=at_s)
+    schedule.finish(one, record, now_s=at_s)
+    return record
+
+
+def test_a_doubted_subject_is_probed_at_once_and_then_goes_back_to_its_grid():
+    one, other = subject(1), subject(2)
+    schedule = scheduled(one, other)
+    times_s = {each: phase_s(each, WEB.interval_s) for each in (one, other)}
+
+    schedule.hasten((one, subject(3)), {one: Record(), other: Record()}, now_s=0.0)
+
+    record = after_a_probe(schedule, one, 0.0)
+    assert schedule.next_at_s == min(times_s.values())
+    assert record.last_started_s == 0.0
+
+
+def test_however_often_it_is_doubted_a_subject_is_probed_once_a_second_at_most():
+    one, schedule = subject(), Schedule()
+    schedule.watch({one: replace(WEB, interval_s=3600.0)}, {}, now_s=0.0)
+    records = {one: Record(UP, "ok")}
+    starts_s = []
+    for tick in range(50):
+        now_s = tick / 10
+        schedule.hasten((one,), records, now_s=now_s)
+        if schedule.next_at_s <= now_s:
+            records[one] = after_a_probe(schedule, one, now_s)
+            starts_s.append(now_s)
+
+    assert starts_s == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+def test_a_subject_that_is_undecided_is_probed_no_sooner_than_it_announced():
+    one = subject()
+    schedule = scheduled(one)
+    start_s = schedule.next_at_s
+    undecided = observe(
+        Record(UP, "ok"), failed("refused", ""), WEB, started_s=start_s, now_s=start_s
+    )
+    after_a_probe(schedule, one, start_s, undecided)
+
+    schedule.hasten((one,), {one: undecided}, now_s=start_s + 0.1)
+
+    assert schedule.next_at_s == start_s + WEB.recheck_s
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_subject_that_is_doubted_while_it_is_probed_is_probed_again(fails):
+    one = subject()
+    schedule = scheduled(one)
+    start_s = schedule.next_at_s
+    before = Record(UP, "ok", last_started_s=start_s)
+    schedule.start(start_s, ALL)
+    result = failed("refused", "") if fails else OK
+
+    schedule.hasten((one,), {one: before}, now_s=start_s + 0.1)
+    after = observe(before, result, WEB, started_s=start_s, now_s=start_s + 0.2)
+    schedule.finish(one, after, now_s=start_s + 0.2)
+
+    assert schedule.next_at_s == start_s + 1.0
+    (again,) = schedule.start(start_s + 1.0, ALL)
+    schedule.finish(again, Record(UP, "ok", last_started_s=start_s + 1.0), now_s=start_s + 1.0)
+    assert schedule.next_at_s == pytest.approx(start_s + WEB.interval_s)
 
 
 @given(

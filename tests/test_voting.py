@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from contextlib import AsyncExitStack
 
 import pytest
 
 from gslb.config.settings import Endpoint
-from tests.running import gslb, members, pool, running, service, written
+from gslb.health.load import Load
+from tests.running import (
+    AGAIN_S,
+    MONITOR,
+    PATIENCE_S,
+    gslb,
+    members,
+    pool,
+    running,
+    service,
+    written,
+)
 from tests.servers import free_port
 from tests.voters import DOWN, UNKNOWN, UP, Voter, node_of, post, voting
 
@@ -226,3 +238,90 @@ async def test_a_member_that_registers_at_one_node_is_probed_and_served_everywhe
         assert (await second.http("DELETE", path))[0] == 204
         for node in (first, second):
             await node.becomes({A})
+
+
+# Tiers, which vote too
+
+SOON = {"expiry": "30s", "report_interval": "200ms"}
+RARELY = {"web": {**MONITOR, "interval": "1h"}}
+
+
+async def test_what_a_tier_sees_fail_is_probed_at_once_everywhere_and_only_then_goes_out(tmp_path):
+    """Once all is well nothing would be probed for an hour, were it not for the tier."""
+    nodes = {"ns1": Endpoint("127.0.0.1", free_port())}
+    async with members(A, B) as (one, two), AsyncExitStack() as stack:
+        services = {"www": service(pools={"us-east": pool(one, two)})}
+        keys = voting("ap", "eu", nodes=nodes, tiers={"tier": "us-east"}, **SOON)
+        path = node_of(tmp_path, "ns1", services, nodes, vantage="eu", **keys)
+        other = await stack.enter_async_context(gslb("probe", path, "--vantage", "ap"))
+        node = await stack.enter_async_context(running(path))
+        await node.verdict("up", one, two)
+        async with asyncio.timeout(PATIENCE_S):
+            while "heard" not in await states_of(node, "ap"):
+                await asyncio.sleep(AGAIN_S)
+        node_of(tmp_path, "ns1", services, nodes, vantage="eu", **keys, monitors=RARELY)
+        await node.event("reload")
+        await other.line(" reload ")
+        tier = Voter("tier")
+        await tier.reports(node)
+
+        # It lives, whatever the tier says: it is looked at, and stays.
+        seen = len(two.requests)
+        assert await tier.reports(node, UP, {B: DOWN}) < 300
+        async with asyncio.timeout(PATIENCE_S):
+            while len(two.requests) < seen + 2:
+                await asyncio.sleep(AGAIN_S)
+        assert await node.addresses() == {A, B}
+
+        # It is dead, and the tier is the first to see it.
+        one.behave("refuse")
+        assert await tier.reports(node, UP, suspects=[A]) < 300
+        await node.becomes({B})
+        async with asyncio.timeout(PATIENCE_S):
+            while (said := await votes_on(node, A)) != {"ap": "down", "eu": "down", "tier": "up"}:
+                await asyncio.sleep(AGAIN_S)
+        assert said
+
+
+async def test_a_tier_shows_how_busy_it_is(tmp_path):
+    keys = voting("eu", tiers={"tier": "us-east"})
+    async with running(written(tmp_path, WWW, **keys), settled=False) as node:
+        await Voter("eu").reports(node)
+        await Voter("tier").reports(node, load=Load(10_000, 64, 60, 1234.5, 0.25))
+
+        _, status = await node.http("GET", "/v1/status")
+        eu, tier = status["vantages"]
+        assert (eu["kind"], eu["load"]) == ("prober", None)
+        assert (tier["kind"], tier["region"]) == ("proxy", "us-east")
+        assert tier["load"] == {
+            "connections": 10_000,
+            "active_requests": 64,
+            "member_requests": 60,
+            "requests_per_s": 1234.5,
+            "errors_per_s": 0.25,
+        }
+        figure = 'gslb_vantage_load{figure="requests_per_s",vantage="tier"}'
+        assert await node.metric(figure) == 1234.5
+        async with gslb("status", "--admin", f"http://{node.admin}") as process:
+            assert await process.ended() == 0
+
+
+async def test_a_prober_does_not_stand_in_for_a_tier(tmp_path):
+    keys = voting("eu", nodes={"ns1": Endpoint("127.0.0.1", 1)}, tiers={"tier": "us-east"})
+    path = written(tmp_path, WWW, **keys)
+    async with gslb("probe", path, "--vantage", "tier") as process:
+        assert await process.ended() == 1
+        assert any("tier is of kind proxy" in line for line in process.lines), process.lines
+
+
+async def states_of(node, name):
+    """Return how a vantage is heard."""
+    _, status = await node.http("GET", "/v1/status")
+    return {each["state"] for each in status["vantages"] if each["vantage"] == name}
+
+
+async def votes_on(node, address):
+    """Return what each vantage says of a member."""
+    _, listed = await node.http("GET", "/v1/members")
+    (found,) = (each for each in listed["members"] if each["address"] == address)
+    return {vote["vantage"]: vote["verdict"] for vote in found["votes"]}

@@ -8,12 +8,13 @@ posts one report as `gslb probe` would, signed with that voter's key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import aiohttp
 
 from gslb.config.settings import Endpoint
+from gslb.health.load import Load
 from gslb.health.report import Composer
 from gslb.health.verdict import Record, Verdict
 from gslb.model import Subject
@@ -32,13 +33,23 @@ def key_of(name: str) -> str:
 
 
 def voting(
-    *names: str, nodes: Mapping[str, Endpoint] | None = None, **keys: object
+    *names: str,
+    nodes: Mapping[str, Endpoint] | None = None,
+    tiers: Mapping[str, str] | None = None,
+    **keys: object,
 ) -> dict[str, object]:
-    """Return the keys of a main file by which these vantages vote, on these nodes."""
+    """Return the keys of a main file by which these vantages vote, on these nodes.
+
+    *tiers* are the regions of voters of kind proxy, by the voters' names.
+    """
+    of_tiers = {
+        name: {"kind": "proxy", "region": region, "key": key_of(name)}
+        for name, region in (tiers or {}).items()
+    }
     vantages = {
         "expiry": f"{EXPIRY_S}s",
         "report_interval": "500ms",
-        "voters": {name: {"key": key_of(name)} for name in names},
+        "voters": {**{name: {"key": key_of(name)} for name in names}, **of_tiers},
         **keys,
     }
     carrier = {
@@ -71,14 +82,19 @@ class Voter:
         *,
         cut_off: bool = False,
         number: tuple[int, int] | None = None,
+        load: Load | None = None,
+        suspects: Collection[str] = (),
     ) -> bytes:
-        """Return the next report, which says this of the subjects."""
+        """Return the next report, which says this of the subjects; *suspects* are addresses."""
         self.sequence += 1
         records = {
             subject: Record(verdict, "ok" if verdict is UP else "refused", now_s - 1.0)
             for subject, verdict in subjects.items()
         }
-        return self.composer.compose(number or (1, self.sequence), now_s, records, cut_off)
+        doubted = {subject for subject in subjects if subject.address in suspects}
+        return self.composer.compose(
+            number or (1, self.sequence), now_s, records, cut_off, load, doubted
+        )
 
     async def reports(
         self,

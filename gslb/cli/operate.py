@@ -28,6 +28,7 @@ _ONE = [ADMIN]
 
 _WHO = ("service", "region", "member", "weight")
 COLUMNS = (*_WHO, "verdict", "votes", "reason", "since", "forced")
+TIER_COLUMNS = ("tier", "region", "connections", "requests under way", "requests/s", "errors/s")
 
 ALARMS = {
     "proxies": "some clients get proxies, as no healthy member is near",
@@ -84,6 +85,8 @@ def status(
     print(summary_of(node))
     if rows := list(rows_of(listed, time.time())):
         show_table(COLUMNS, rows)
+    if tiers := list(tiers_of(node)):
+        show_table(TIER_COLUMNS, tiers)
     err(*(f"gslb: {line}" for line in troubles_of(node)))
 
 
@@ -170,6 +173,20 @@ def rows_of(listed: Json, now_s: float) -> Iterator[tuple[object, ...]]:
             "-" if member["since"] is None else _age(member["since"], now_s),
             "-" if member["forced"] is None else word_text(member["forced"]),
         )
+
+
+def tiers_of(node: Json) -> Iterator[tuple[object, ...]]:
+    """Yield the rows of the table of tiers: how busy each says that it is."""
+    for vantage in node.get("vantages", ()):
+        if load := vantage.get("load"):
+            yield (
+                vantage["vantage"],
+                vantage["region"] or "-",
+                load["connections"],
+                f"{load['active_requests']} ({load['member_requests']} at members)",
+                f"{load['requests_per_s']:.1f}",
+                f"{load['errors_per_s']:.1f}",
+            )
 
 
 def troubles_of(node: Json) -> Iterator[str]:

@@ -20,11 +20,13 @@ from gslb.config.tierfiles import Need
 from gslb.daemons import logs, native, planner
 from gslb.daemons.controller import TICK_S
 from gslb.daemons.node import Node
+from gslb.daemons.resting import tier_subjects
 from gslb.errors import Complaint, ConfigError
 from gslb.health.report import REPORT_GAP_S
 from gslb.health.share import assigned, probers_of
 from gslb.health.verdict import worst_detection_s
 from gslb.model import Discover, Monitor, Subject
+from gslb.proxy.table import routed
 from gslb.routing.snapshot import map_keys, members_of
 from gslb.tier import Tier
 
@@ -191,28 +193,17 @@ def monitored(config: Config) -> list[tuple[Monitor, int]]:
 
 
 def watched_by(config: Config) -> dict[str, int]:
-    """Return how many addresses each voter probes: of kind proxy those of its region's members."""
+    """Return how many addresses each voter probes: one of kind proxy all that its tier may use."""
     probers = probers_of(config.voters)
     counts = Counter(
         voter
         for subject in subjects_of(config)
         for voter in assigned(subject, probers, config.probes_per_member)
     )
-    for name, voter in config.voters.items():
-        if name not in probers:
-            counts[name] = len(_members_in(config, voter.region))
+    for name in config.voters:
+        if name not in probers and config.tier is not None:
+            counts[name] = len(tier_subjects(routed(config.tier, config.services()), config))
     return {name: counts[name] for name in config.voters}
-
-
-def _members_in(config: Config, region: str | None) -> set[Subject]:
-    return {
-        member.subject
-        for service in config.services()
-        for pool in service.pools
-        if pool.region == region
-        for member in pool.members
-        if member.subject is not None
-    }
 
 
 def subjects_of(config: Config) -> set[Subject]:

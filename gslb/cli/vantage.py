@@ -16,6 +16,7 @@ from gslb.config.settings import Endpoint
 from gslb.daemons import logs
 from gslb.daemons.node import steady_clock
 from gslb.daemons.outpost import Outpost
+from gslb.model import VoterKind
 
 
 def probe(
@@ -49,6 +50,9 @@ def probe(
 
 async def _probe(path: Path, name: str, metrics: Endpoint | None) -> None:
     outpost = await Outpost.start(path, name, steady_clock())
+    if outpost.config.voters[name].kind is VoterKind.PROXY:
+        hint = f"gslb proxy {path} reports for it, or name a voter of kind prober"
+        raise fail(f"{name} is of kind proxy, and a prober alone is none", hint)
     err(*(f"gslb: {each}" for each in (*outpost.config.complaints(), *outpost.config.warnings)))
     if metrics is not None:
         try:

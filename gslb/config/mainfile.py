@@ -92,7 +92,7 @@ class MainReader:
         }
         known = replace(known, regions=regions)
         read = SecretReader(self.named, self.environ, is_needed=self.region is None)
-        votes = VoteReader(self.top, known, read, self.vantage)
+        votes = VoteReader(self.top, known, read, self.vantage, self.region)
         carried = CarrierReader(
             self.top, read, self.named, self.has_nats, self.vantage is not None or self.is_proxy
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from gslb.config import secrets
@@ -26,7 +26,7 @@ WITHDRAWAL = SafetyCatch(Fraction(1, 2), 60.0)  # where several vote and nothing
 
 @dataclass(frozen=True, slots=True)
 class VoteReader:
-    """Reads who votes, for a node, or for the vantage that is called *vantage*.
+    """Reads who votes, for a node, for the vantage *vantage*, or for the L7 tier in *region*.
 
     `top` is the place of the whole main file.
     """
@@ -35,6 +35,7 @@ class VoteReader:
     known: Known
     secrets: SecretReader
     vantage: str | None = None
+    region: str | None = None
 
     def quorum(self, spec: VantagesSpec) -> Quorum:
         """Return the rule of the votes."""
@@ -74,7 +75,9 @@ class VoteReader:
                 here.wrong(problem, "write its region", on_key=True)
             key = None
             if self.vantage in (None, name):
-                key = self.secrets.read(written.key, here / "key", secrets.key)
+                is_own = written.kind == VoterKind.PROXY and written.region == self.region
+                read = replace(self.secrets, is_needed=self.secrets.is_needed or is_own)
+                key = read.read(written.key, here / "key", secrets.key)
             if key is not None and (first := holders.setdefault(key, name)) != name:
                 problem = f"is the key of {first} too, so either can speak for the other"
                 (here / "key").warn(problem, "give each voter a key of its own")

@@ -102,17 +102,10 @@ class Line(asyncio.Protocol):
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
 
-    @classmethod
-    async def over(
-        cls,
-        sock: socket.socket,
-        on_message: Callable[[Any], None],
-        on_close: Callable[[], None] = lambda: None,
-    ) -> Line:
-        """Return the end that *sock* is."""
+    async def open(self, sock: socket.socket) -> None:
+        """Speak over *sock*; messages may come in before this returns."""
         loop = asyncio.get_running_loop()
-        _, line = await loop.create_connection(lambda: cls(on_message, on_close), sock=sock)
-        return line
+        await loop.create_connection(lambda: self, sock=sock)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""

@@ -146,7 +146,8 @@ class Hand:
                 str(theirs.fileno()),
                 pass_fds=(theirs.fileno(),),
             )
-        self._line = await Line.over(ours, self._hear, self._on_close)
+        self._line = Line(self._hear, self._on_close)
+        await self._line.open(ours)
 
     @property
     def pid(self) -> int | None:

@@ -17,6 +17,7 @@ from gslb.errors import ReportError
 from gslb.health import bulletin
 from gslb.health.belief import Forced, forced_at
 from gslb.health.bulletin import Bulletin
+from gslb.health.doubt import Doubt
 from gslb.health.words import ForcedKey, Registers
 
 FELLOWS_MAX = 1000
@@ -26,8 +27,9 @@ FORGET_S = 3600.0  # a node that was silent for so long is no longer listed
 class Fellows:
     """Keeps the newest bulletin of each other node, and composes this node's own.
 
-    `vantages` and `leases` say what the own bulletin holds of them; `on_leases` is handed
-    those of others: plain values, which it may refuse with a ValueError.
+    `vantages`, `leases` and `doubts` say what the own bulletin holds of them; `on_leases` is
+    handed those of others: plain values, which it may refuse with a ValueError; `on_doubts` what
+    others tell that tiers doubt.
     """
 
     def __init__(
@@ -46,6 +48,8 @@ class Fellows:
         self.vantages: Callable[[], tuple[str, ...]] = lambda: ()
         self.leases: Callable[[], object] = lambda: None
         self.on_leases: Callable[[object], None] = lambda _: None
+        self.doubts: Callable[[], tuple[Doubt, ...]] = lambda: ()
+        self.on_doubts: Callable[[tuple[Doubt, ...]], None] = lambda _: None
         controller.operators.on_said = self.tell
 
     @property
@@ -88,6 +92,7 @@ class Fellows:
             self.vantages(),
             controller.operators.registers,
             self.leases(),
+            doubts=self.doubts(),
         )
         self._latest = bulletin.encode(own, self._key)
         return self._latest
@@ -110,6 +115,7 @@ class Fellows:
             self._controller.dirty = True
             self._controller.on_change()
             self.tell()
+        self.on_doubts(said.doubts)
         if said.leases is not None:
             try:
                 self.on_leases(said.leases)

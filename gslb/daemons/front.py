@@ -125,10 +125,7 @@ class Front(asyncio.Protocol):
 
     def sweep(self, now_s: float) -> None:
         """Close what has been idle, or half a request, for too long."""
-        exchange = self._exchange
-        if exchange is not None and not self._lingers:
-            exchange.overdue(now_s, self._desk.limits.body_s)
-        elif now_s >= self.deadline_s:
+        if self._exchange is None and now_s >= self.deadline_s:
             if self._stream.has_begun and not self._lingers:
                 self._refuse(MessageError("a request that did not come whole in time", 408))
             elif self._transport is not None:

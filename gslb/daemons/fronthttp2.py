@@ -181,11 +181,13 @@ class StreamClient:
         "_trailers",
         "_untaken",
         "exchange",
+        "tls",
     )
 
     def __init__(self, front: Http2Front, number: int) -> None:
         self._front = front
         self._number = number
+        self.tls = front.tls
         self.exchange: Exchange | None = None
         self._pending = b""  # of the response, until the client's window opens
         self._ends = False  # what is pending is the end of it
@@ -193,11 +195,6 @@ class StreamClient:
         self._holds = False  # the member was told to rest
         self._is_held = False  # the client is to rest: its window stays as it is
         self._untaken = 0
-
-    @property
-    def tls(self) -> str | None:
-        """The version of TLS."""
-        return self._front.tls
 
     # The client's side.
 

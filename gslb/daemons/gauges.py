@@ -10,6 +10,7 @@ from prometheus_client.core import Metric
 from gslb import __version__
 from gslb.daemons.controller import Controller
 from gslb.daemons.counters import Gauges, gauge
+from gslb.health.load import FIGURES
 from gslb.health.opinion import Opinion
 from gslb.health.verdict import Verdict
 from gslb.model import Source
@@ -28,6 +29,7 @@ GAUGES = {
     "gslb_withdrawal_held_members": "Members that the safety catch keeps in.",
     "gslb_vantage_age_seconds": "Seconds since a vantage was heard.",
     "gslb_vantage_counts": "1 for a vantage whose votes count; 0 if silent or cut off.",
+    "gslb_vantage_load": "How busy the tier of a vantage is: each figure that it reports.",
     "gslb_votes_frozen": "1 while too few vantages are heard, so that verdicts stay.",
 }
 
@@ -79,8 +81,16 @@ def _of_vantages(opinion: Opinion | None, now_s: float) -> Iterator[Metric]:
     counts: dict[tuple[str, ...], float] = {
         (each.name,): float(each.state == "heard") for each in vantages
     }
+    load: dict[tuple[str, ...], float] = {
+        (each.name, figure): float(getattr(each.load, figure))
+        for each in vantages
+        if each.load is not None
+        for figure in FIGURES
+    }
     frozen = float(opinion is not None and opinion.frozen_since_s is not None)
     labels = ("vantage",)
     yield gauge("gslb_vantage_age_seconds", GAUGES["gslb_vantage_age_seconds"], ages, labels)
     yield gauge("gslb_vantage_counts", GAUGES["gslb_vantage_counts"], counts, labels)
+    of = (*labels, "figure")
+    yield gauge("gslb_vantage_load", GAUGES["gslb_vantage_load"], load, of)
     yield gauge("gslb_votes_frozen", GAUGES["gslb_votes_frozen"], {(): frozen})

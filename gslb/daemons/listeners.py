@@ -31,6 +31,7 @@ HANDSHAKE_S: Final = 10.0
 RESTS_S: Final = 0.1  # after the process has no more file descriptors
 
 Factory = Callable[[Address], asyncio.BaseProtocol | None]
+Undo = Callable[[asyncio.BaseProtocol, Address], None]
 ByName = Callable[[str | None], Factory | None]
 
 
@@ -38,11 +39,13 @@ ByName = Callable[[str | None], Factory | None]
 class Treatment:
     """What is done with a connection.
 
-    `make` returns its protocol, or None for a client that has enough of them; `by_name` returns
-    that by the server name, where it is asked for.  `secure` is the context of TLS.
+    `make` returns its protocol, or None for a client that has enough of them; `undo` is told of a
+    protocol that was made in vain, since the handshake failed.  `by_name` returns what makes it by
+    the server name that is asked for.  `secure` is the context of TLS.
     """
 
     make: Factory
+    undo: Undo
     secure: ssl.SSLContext | None = None
     has_preface: bool = False
     by_name: ByName | None = None
@@ -103,6 +106,7 @@ class Listening:
 
     async def _treat(self, sock: socket.socket, client: Address) -> None:
         treatment = self.treatment
+        protocol: asyncio.BaseProtocol | None = None
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -117,11 +121,12 @@ class Listening:
             if protocol is None:
                 sock.close()
                 return
+            made = protocol
             if treatment.secure is None:
-                await self._loop.connect_accepted_socket(lambda: protocol, sock)
+                await self._loop.connect_accepted_socket(lambda: made, sock)
             else:
                 await self._loop.connect_accepted_socket(
-                    lambda: protocol,
+                    lambda: made,
                     sock,
                     ssl=treatment.secure,
                     ssl_handshake_timeout=HANDSHAKE_S,
@@ -131,6 +136,8 @@ class Listening:
             # A peer that went away, took too long, or spoke something else: its connection is over.
             with suppress(OSError):
                 sock.close()
+            if protocol is not None:
+                treatment.undo(protocol, client)
 
 
 async def _past_preface(sock: socket.socket, client: Address) -> Address:

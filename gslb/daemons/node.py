@@ -147,6 +147,9 @@ class Node:
             return None
         fellows = Fellows(config.carrier.key, self.controller, self.clock, self.events)
         fellows.vantages = self.voting.heard
+        fellows.doubts = self.voting.doubts
+        fellows.on_doubts = self.voting.heed
+        self.voting.tell = fellows.tell
         fellows.leases = self.discovery.leases.encoded
         fellows.on_leases = self.discovery.leases.hear
         self.discovery.leases.on_own_change = fellows.tell

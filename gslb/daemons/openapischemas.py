@@ -11,7 +11,7 @@ from typing import Any
 from gslb.daemons.words import BY_CHARS_MAX, REASON_CHARS_MAX
 from gslb.health.belief import Word
 from gslb.health.verdict import Verdict
-from gslb.model import WEIGHT_MAX, Source
+from gslb.model import WEIGHT_MAX, Source, VoterKind
 from gslb.routing.climb import Outcome
 
 Json = dict[str, Any]
@@ -132,11 +132,13 @@ SCHEMAS: Json = {
         vantages=_list(
             _object(
                 vantage=TEXT,
+                kind={"enum": [kind.value for kind in VoterKind]},
                 region=TEXT_OR_NULL,
                 state={"enum": ["heard", "silent", "cut off", "never heard"]},
                 age_s=NUMBER_OR_NULL,
                 number={"type": ["array", "null"], "items": WHOLE},
                 members=WHOLE,
+                load=_or_null("Load"),
             )
         ),
         frozen_since=TIME_OR_NULL,
@@ -156,6 +158,13 @@ SCHEMAS: Json = {
         listen=_object(dns=_list(TEXT), admin=TEXT_OR_NULL),
     ),
     "Member": _MEMBER,
+    "Load": _object(
+        connections=WHOLE,
+        active_requests=WHOLE,
+        member_requests=WHOLE,
+        requests_per_s=NUMBER,
+        errors_per_s=NUMBER,
+    ),
     "Members": _object(
         generation=WHOLE,
         members=_list(_ref("Member")),

@@ -142,22 +142,24 @@ class Outpost:
         self.carrier.send(REPORTS, self.name, octets)
 
     def _received(self, box: str, octets: bytes) -> None:
-        """Take in a node's bulletin, which tells of members that registered.
+        """Take in a node's bulletin, which tells what tiers doubt, and of members that registered.
 
-        Without the nodes' key none can be believed: then such members are not probed from here.
+        Without the nodes' key none can be believed: then such members are not probed from
+        here, and no probe is brought forward.
         """
         carrier = self.config.carrier
         if box != WORDS or carrier is None or not carrier.key:
             return
         with suppress(ReportError, ValueError):
             said = bulletin.decode(octets, carrier.key, now_s=self.clock())
+            self.vantage.heed(said.doubts)
             self.discovery.leases.hear(said.leases)
 
     def _on_result(
         self, subject: Subject, before: Record, after: Record, result: Result, duration_s: float
     ) -> None:
         self.counters.probe(subject.monitor, result.reason, duration_s)
-        self.vantage.on_change(before, after)
+        self.vantage.on_result(subject, before, after)
 
     async def _reload_when_told(self) -> None:
         while True:

@@ -13,7 +13,7 @@ What a member does is a result.  An error in our own code leaves `run` as it is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from math import inf
 from types import MappingProxyType
@@ -98,6 +98,14 @@ class Prober:
         self._records.update(kept)
         self._schedule.watch(self._monitors, self._records, now_s=self._clock())
         self._probes.reload()
+        self._wake.set()
+
+    def recheck(self, subjects: Collection[Subject]) -> None:
+        """Probe those of *subjects* that are watched at once, unless they are undecided anyway.
+
+        Each at most once a second, however often this is called.
+        """
+        self._schedule.hasten(subjects, self._records, now_s=self._clock())
         self._wake.set()
 
     async def run(self) -> None:

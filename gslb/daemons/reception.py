@@ -13,16 +13,20 @@ from gslb.daemons.counters import Counters
 from gslb.daemons.events import Events
 from gslb.errors import ReportError
 from gslb.health import report
+from gslb.health.doubt import Doubt, Doubts
 from gslb.health.hearing import HEARD
 from gslb.health.opinion import Flip, Opinion
 from gslb.health.share import probers_of
-from gslb.model import Subject
+from gslb.model import Subject, VoterKind
 
 NOBODY = "unknown"  # the label of reports whose sender is not known
 
 
 class Reception:
-    """Hears all vantages for one node; *on_flip* is told of each record that changed."""
+    """Hears all vantages for one node; *on_flip* is told of each record that changed.
+
+    `on_doubts` is told of what a tier's report newly doubts.
+    """
 
     def __init__(
         self,
@@ -39,6 +43,8 @@ class Reception:
         self._on_flip = on_flip
         self._states: dict[str, str] = {}
         self._frozen = False
+        self.doubts = Doubts()
+        self.on_doubts: Callable[[tuple[Doubt, ...]], None] = lambda _: None
         self.opinion = Opinion(config.quorum, _regions(config), _proxies(config))
 
     def watch(self, config: Config, subjects: Collection[Subject]) -> None:
@@ -55,6 +61,7 @@ class Reception:
         keys = {name: voter.key for name, voter in self._config.voters.items()}
         try:
             heard = report.decode(octets, keys, now_s=now_s, last=self.opinion.reports)
+            last = self.opinion.reports.get(heard.vantage)
             flips = self.opinion.hear(heard, now_s=now_s)
         except ReportError as error:
             claimed = report.claimed(octets)
@@ -64,6 +71,9 @@ class Reception:
         self._counters.reports[heard.vantage, "taken"] += 1
         self._tell(flips)
         self._look_at_states(now_s)
+        is_tier = self._config.voters[heard.vantage].kind is VoterKind.PROXY
+        if is_tier and (doubts := self.doubts.take(heard, last)):
+            self.on_doubts(doubts)
 
     def heard(self) -> tuple[str, ...]:
         """Return the vantages whose votes count now."""

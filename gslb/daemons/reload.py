@@ -102,7 +102,17 @@ def needs_restart(old: Config, new: Config) -> list[str]:
     return [key for key, differs in changed.items() if differs]
 
 
-def tier_needs_restart(old: Tier, new: Tier) -> list[str]:
-    """Return the keys of the L7 tier that changed and are only read at a start of it."""
-    changed = {"proxy.tier": old.engine != new.engine, "proxy.workers": old.workers != new.workers}
+def tier_needs_restart(old: Config, new: Config, region: str) -> list[str]:
+    """Return the keys that changed and are only read at a start of the L7 tier of *region*."""
+    before, after = old.tier or Tier(), new.tier or Tier()
+    addresses = [[each.address for each in c.regions[region].proxies] for c in (old, new)]
+    changed = {
+        "proxy.tier": before.engine != after.engine,
+        "proxy.workers": before.workers != after.workers,
+        "proxy.admin": before.admin != after.admin,
+        f"regions.{region}.proxies": addresses[0] != addresses[1],
+        "state_dir": old.state_dir != new.state_dir,
+        "voters": bool(old.voters) != bool(new.voters),
+        "carrier": old.carrier != new.carrier,
+    }
     return [key for key, differs in changed.items() if differs]

@@ -64,6 +64,20 @@ def subjects_of(services: Iterable[Service], config: Config) -> dict[Subject, Mo
     }
 
 
+def tier_subjects(services: Iterable[Service], config: Config) -> dict[Subject, Monitor]:
+    """Return what the tier of a region probes: all members of *services*, and all proxies.
+
+    What lives in other regions is what it sends requests to when nobody lives in its own.
+    """
+    members = [each for service in services for pool in service.pools for each in pool.members]
+    members += [proxy for region in config.regions.values() for proxy in region.proxies]
+    return {
+        member.subject: config.monitors[member.subject.monitor]
+        for member in members
+        if member.subject is not None
+    }
+
+
 def resting(plan: Plan) -> Resting:
     """Return which services of *plan* rest on whom."""
     found = Resting()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from itertools import chain
 
 from gslb import __version__
@@ -19,7 +20,7 @@ from gslb.errors import Complaint
 from gslb.health.belief import Forced, forced_at
 from gslb.health.verdict import Record, Verdict
 from gslb.health.words import ForcedKey, region_of
-from gslb.model import Member, Pool, Service
+from gslb.model import Member, Pool, Service, VoterKind
 from gslb.routing.snapshot import Snapshot, members_of
 
 Shape = dict[str, object]
@@ -199,11 +200,13 @@ def vantages_shape(controller: Controller, now_s: float) -> list[Shape]:
         return [
             {
                 "vantage": heard.name,
+                "kind": heard.kind.value,
                 "region": heard.region,
                 "state": heard.state,
                 "age_s": None if heard.age_s is None else round(heard.age_s, 3),
                 "number": None if heard.number is None else list(heard.number),
                 "members": heard.subjects,
+                "load": None if heard.load is None else asdict(heard.load),
             }
             for heard in controller.opinion.vantages(now_s=now_s)
         ]
@@ -212,11 +215,13 @@ def vantages_shape(controller: Controller, now_s: float) -> list[Shape]:
     return [
         {
             "vantage": controller.config.node,
+            "kind": VoterKind.PROBER.value,
             "region": None,
             "state": "never heard" if newest_s is None else "heard",
             "age_s": silence_s,
             "number": None,
             "members": counts["members"],
+            "load": None,
         }
     ]
 

@@ -38,7 +38,9 @@ from gslb.daemons.operators import Operators
 from gslb.daemons.ownaddresses import own_addresses
 from gslb.daemons.prober import Prober
 from gslb.daemons.reload import merge, needs_restart
+from gslb.daemons.resting import tier_subjects
 from gslb.daemons.tieradmin import members_shape, tier_routes
+from gslb.daemons.tierload import LoadMeter
 from gslb.daemons.tiermetrics import tier_gauges
 from gslb.daemons.vantage import Vantage
 from gslb.errors import ConfigError, ReportError
@@ -46,8 +48,8 @@ from gslb.health import bulletin
 from gslb.health.belief import Belief, Forced, believe
 from gslb.health.probe import Result
 from gslb.health.verdict import Record, Verdict, believed_part
-from gslb.model import Member, Monitor, Service, Subject
-from gslb.proxy.table import services_of
+from gslb.model import Member, Service, Subject, VoterKind
+from gslb.proxy.table import routed
 from gslb.routing.snapshot import Plan
 from gslb.tier import Tier
 
@@ -100,6 +102,8 @@ class TierHost:
         self._members_moved = asyncio.Event()
         self.crew = self._engine()
         self.counters.gauges = tier_gauges(self.crew.told)
+        if self.vantage is not None:
+            self.vantage.load = LoadMeter(self.crew.told, clock).load
         self.addresses: tuple[str, ...] = ()
         self._server: Server | None = None
         self.admin: Endpoint | None = None
@@ -225,10 +229,9 @@ class TierHost:
 
     def _adopt_members(self) -> None:
         """Probe, and serve, the members that are configured and those that were found."""
-        wanted = services_of(self.tier)
-        self._services = tuple(each for each in self.discovery.services() if each.text in wanted)
+        self._services = tuple(routed(self.tier, self.discovery.services()))
         self._plan = self._planned()
-        subjects = subjects_of(self._services, self.config)
+        subjects = tier_subjects(self._services, self.config)
         if self.vantage is not None:
             self.vantage.watch(subjects)
         else:
@@ -311,14 +314,14 @@ class TierHost:
                 host=subject.host,
             )
         if self.vantage is not None:
-            self.vantage.on_change(before, after)
+            self.vantage.on_result(subject, before, after)
 
     def _on_suspect(self, suspect: Suspect) -> None:
         for subject in self._subjects_at(suspect):
             if self.vantage is not None:
                 self.vantage.suspect(subject)
             else:
-                self.prober.recheck(subject)
+                self.prober.recheck((subject,))
 
     def _subjects_at(self, suspect: Suspect) -> Iterable[Subject]:
         for service in self._services:
@@ -344,6 +347,8 @@ class TierHost:
             said = bulletin.decode(octets, carrier.key, now_s=self.clock())
             if self.operators.hear(said.registers):
                 self._stale.set()
+            if self.vantage is not None:
+                self.vantage.heed(said.doubts)
             self.discovery.leases.hear(said.leases)
 
     async def _reload_when_told(self) -> None:
@@ -379,20 +384,9 @@ class TierHost:
 def voter_of(config: Config, region: str) -> str | None:
     """Return the voter that the tier of *region* is, if it is one."""
     for name, voter in config.voters.items():
-        if getattr(voter, "kind", "") == "proxy" and voter.region == region:
+        if voter.kind is VoterKind.PROXY and voter.region == region:
             return name
     return None
-
-
-def subjects_of(services: Iterable[Service], config: Config) -> dict[Subject, Monitor]:
-    """Return what a tier probes: its services' members, and all regions' proxies."""
-    members = [m for service in services for pool in service.pools for m in pool.members]
-    members += [proxy for region in config.regions.values() for proxy in region.proxies]
-    return {
-        member.subject: config.monitors[member.subject.monitor]
-        for member in members
-        if member.subject is not None
-    }
 
 
 def _belief(member: Member, record: Record | None, forced: Forced | None, now_s: float) -> Belief:

@@ -3,6 +3,10 @@
 A report is sent every interval, and at once when something turned (at most one a
 `REPORT_GAP_S`).  Nothing is sent until each subject has a first result, or a round of probes
 should have brought it: until then a vantage that was restarted is believed what it last said.
+A tier's vantage says more: how busy the tier is, and which members its requests fail at, though no
+probe has said so yet.  Such a member is *suspect* until a probe that begins after that has a
+result.  What another tier doubts is probed here at once.
+
 A vantage that suddenly sees much of everything down says that it is cut off, in its report, and
 its votes do not count.
 """
@@ -10,7 +14,7 @@ its votes do not count.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 
 from gslb.config.settings import Config
@@ -20,6 +24,8 @@ from gslb.daemons.prober import Prober
 from gslb.errors import ReportError
 from gslb.health import cutoff
 from gslb.health.cutoff import CutOff
+from gslb.health.doubt import Doubt, Heeded, token_of
+from gslb.health.load import Load
 from gslb.health.report import REPORT_GAP_S, Composer
 from gslb.health.share import assigned, probers_of
 from gslb.health.verdict import Record, Verdict, believed_part
@@ -31,7 +37,10 @@ Send = Callable[[bytes], None]
 
 
 class Vantage:
-    """Reports what *prober* finds, by *send*, which must not wait."""
+    """Reports what *prober* finds, by *send*, which must not wait.
+
+    `load` says how busy the tier is for which it speaks; None where there is no tier.
+    """
 
     def __init__(
         self,
@@ -52,6 +61,10 @@ class Vantage:
         self._turned = asyncio.Event()
         self._cut_off = CutOff()
         self._unsent: str | None = None
+        self._suspects: dict[Subject, float] = {}  # since when
+        self._heeded = Heeded()
+        self._by_token: dict[str, Subject] | None = None
+        self.load: Callable[[], Load | None] = lambda: None
         self._started_s = clock()
         self.adopt(config)
 
@@ -73,6 +86,9 @@ class Vantage:
                 if self.name not in probers or self.name in assigned(subject, probers, each)
             }
         )
+        self._by_token = None
+        for subject in self._suspects.keys() - self._prober.records.keys():
+            del self._suspects[subject]
         self._turned.set()
 
     @property
@@ -80,8 +96,39 @@ class Vantage:
         """Whether this vantage holds that it is cut off itself, and abstains."""
         return self._cut_off.is_cut_off
 
-    def on_change(self, before: Record, after: Record) -> None:
-        """Hear that a subject's record changed; what routing reads of it is reported at once."""
+    @property
+    def suspects(self) -> Collection[Subject]:
+        """The subjects that are suspect now."""
+        return self._suspects.keys()
+
+    def suspect(self, subject: Subject) -> None:
+        """Hear that requests to *subject* fail: it is reported and probed at once.
+
+        No effect on what is not probed here, is down, or is suspect until its next probe.
+        """
+        record = self._prober.records.get(subject)
+        if record is None or record.verdict is Verdict.DOWN or subject in self._suspects:
+            return
+        self._suspects[subject] = self._clock()
+        self._prober.recheck((subject,))
+        self._turned.set()
+
+    def heed(self, doubts: Iterable[Doubt]) -> None:
+        """Probe at once what other tiers newly doubt, and is not down here."""
+        fresh = self._heeded.fresh(each for each in doubts if each.vantage != self.name)
+        if not fresh:
+            return
+        records = self._prober.records
+        if self._by_token is None:
+            self._by_token = {token_of(subject): subject for subject in records}
+        known = [self._by_token[token] for token in fresh if token in self._by_token]
+        self._prober.recheck([s for s in known if records[s].verdict is not Verdict.DOWN])
+
+    def on_result(self, subject: Subject, before: Record, after: Record) -> None:
+        """Hear a probe's result; what routing reads of it is reported at once if it changed."""
+        suspect_s, started_s = self._suspects.get(subject), after.last_started_s
+        if suspect_s is not None and started_s is not None and started_s >= suspect_s:
+            del self._suspects[subject]
         if believed_part(before) != believed_part(after):
             self._turned.set()
 
@@ -117,7 +164,9 @@ class Vantage:
         self._sequence += 1
         number = (self._epoch_ms, self._sequence)
         try:
-            octets = self._composer.compose(number, now_s, records, self._cut_off.is_cut_off)
+            octets = self._composer.compose(
+                number, now_s, records, self._cut_off.is_cut_off, self.load(), self._suspects
+            )
         except ReportError as error:
             if str(error) != self._unsent:
                 self._events.announce("report_failed", vantage=self.name, error=str(error))

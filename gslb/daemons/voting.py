@@ -7,7 +7,7 @@ not.  Reports come in over HTTP, by a carrier that listens, and from the own van
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 
 from gslb.config.settings import Config
@@ -19,13 +19,19 @@ from gslb.daemons.prober import Prober
 from gslb.daemons.reception import Reception
 from gslb.daemons.vantage import Vantage
 from gslb.errors import ReportError
+from gslb.health.doubt import Doubt
 from gslb.health.probe import Result
 from gslb.health.verdict import Record
 from gslb.model import Subject
 
+TELL_GAP_S = 1.0
+
 
 class Voting:
-    """Probes, hears and concludes for one node; `carrier` takes the own vantage's reports out."""
+    """Probes, hears and concludes for one node; `carrier` takes the own vantage's reports out.
+
+    `tell` is called when tiers newly doubt something, of which others are to hear soon.
+    """
 
     def __init__(
         self,
@@ -41,6 +47,10 @@ class Voting:
         self.carrier: Carrier | None = None
         self.reception: Reception | None = None
         self.vantage: Vantage | None = None
+        self.tell: Callable[[], None] = lambda: None
+        self._clock = clock
+        self._told_s = 0.0
+        self._untold = False
         name = config.vantage if config.voters else None
         self.prober = Prober(clock, on_result=self._on_result, vantage=name or "")
         if not config.voters:
@@ -49,6 +59,7 @@ class Voting:
             controller.follow(self.prober.records, lambda: self.prober.complete)
             return
         self.reception = Reception(config, clock, counters, events, controller.on_flip)
+        self.reception.on_doubts = self._on_doubts
         opinion = self.reception.opinion
         opinion.restore(restored)
         if name is not None:
@@ -78,12 +89,34 @@ class Voting:
         """See what time alone has changed; to be called once a second."""
         if self.reception is not None:
             self.reception.look()
+        self._tell_doubts()
 
     def heard(self) -> tuple[str, ...]:
         """Return the vantages whose votes count now."""
         if self.reception is None:
             return ()
         return self.reception.heard()
+
+    def doubts(self) -> tuple[Doubt, ...]:
+        """Return what tiers doubt of late, for others to probe it as well."""
+        return () if self.reception is None else self.reception.doubts.told(now_s=self._clock())
+
+    def heed(self, doubts: Iterable[Doubt]) -> None:
+        """Probe at once what other nodes tell that tiers doubt."""
+        if self.vantage is not None:
+            self.vantage.heed(doubts)
+
+    def _on_doubts(self, doubts: Iterable[Doubt]) -> None:
+        self.heed(doubts)
+        self._untold = True
+        self._tell_doubts()
+
+    def _tell_doubts(self) -> None:
+        """Let others hear of new doubts, in at most one bulletin a second for that."""
+        now_s = self._clock()
+        if self._untold and now_s - self._told_s >= TELL_GAP_S:
+            self._untold, self._told_s = False, now_s
+            self.tell()
 
     def received(self, octets: bytes) -> None:
         """Take in a report by a carrier, to which nothing can be answered: it is counted."""
@@ -105,4 +138,4 @@ class Voting:
             return
         self._counters.probe(subject.monitor, result.reason, duration_s)
         if self.vantage is not None:
-            self.vantage.on_change(before, after)
+            self.vantage.on_result(subject, before, after)

@@ -26,6 +26,7 @@ from gslb.daemons.backs import Pool
 from gslb.daemons.briefing import Beliefs, Brief, Drain, Figures, Line, Ready, Suspect
 from gslb.daemons.database import Cache, DatabaseError, open_atlas
 from gslb.daemons.front import Front
+from gslb.daemons.fronthttp2 import Greeting, Http2Front
 from gslb.daemons.journal import Journal
 from gslb.daemons.listeners import Factory, Listening, Treatment
 from gslb.daemons.passing import Passing
@@ -33,6 +34,7 @@ from gslb.health.belief import Belief
 from gslb.model import Address, Member
 from gslb.proxy.desk import Desk
 from gslb.proxy.exchange import Exchange
+from gslb.proxy.forwarding import Peer
 from gslb.proxy.target import Target
 from gslb.tier import Listener, PassRoute, Upstream
 
@@ -53,6 +55,7 @@ class Worker:
         self._listening: dict[tuple[str, int], Listening] = {}
         self._fronts: set[Any] = set()
         self._by_client: dict[Address, int] = {}
+        self._admitted = 0
         self._pools: dict[Target, Pool] = {}
         self._retired: list[Pool] = []
         self._secured: dict[str, ssl.SSLContext] = {}
@@ -72,15 +75,16 @@ class Worker:
 
     async def run(self, sock: socket.socket) -> None:
         """Serve what is told over *sock*."""
-        self._line = await Line.over(sock, self._on_message, self._on_orphaned)
+        line = self._line = Line(self._on_message, self._on_orphaned)
+        await line.open(sock)
         tasks = [self._loop.create_task(each) for each in (self._sweep(), self._tell())]
         await self._drained.wait()
         for task in tasks:
             task.cancel()
-        self._line.say(self._figures())
+        line.say(self._figures())
         self._journal.close()
         await asyncio.sleep(0)
-        self._line.close()
+        line.close()
 
     # What it is told.
 
@@ -161,21 +165,29 @@ class Worker:
             makers = self._passing_by_name(listener, None)
             return Treatment(
                 makers if makers is not None else _nobody,
+                self._left,
                 secure,
                 listener.proxy_protocol,
                 by_name if listener.looks_at_names else None,
             )
         make: Factory = partial(self._front, listener)
-        return Treatment(make, secure, listener.proxy_protocol)
+        return Treatment(make, self._left, secure, listener.proxy_protocol)
 
     def _front(self, listener: Listener, client: Address) -> asyncio.BaseProtocol | None:
         if not self._admit(client):
             return None
-        front = Front(self.desk, self.desk.peer(listener, client), self._front_left)
+        peer = self.desk.peer(listener, client)
+        http1 = partial(self._kept, Front, peer)
+        if listener.tls is None or not listener.tls.http2:
+            return http1()
+        return Greeting(http1, partial(self._kept, Http2Front, peer))
+
+    def _kept(self, kind: type[Front] | type[Http2Front], peer: Peer) -> Front | Http2Front:
+        front = kind(self.desk, peer, self._front_left)
         self._fronts.add(front)
         return front
 
-    def _front_left(self, front: Front) -> None:
+    def _front_left(self, front: Front | Http2Front) -> None:
         self._left(front, front.peer.address)
 
     def _passing_by_name(self, listener: Listener, name: str | None) -> Factory | None:
@@ -194,14 +206,16 @@ class Worker:
         limits = self.desk.limits
         held = self._by_client.get(client, 0)
         most = limits.connections_per_client
-        if len(self._fronts) >= limits.connections_max or (most is not None and held >= most):
+        if self._admitted >= limits.connections_max or (most is not None and held >= most):
             self.desk.tally.count("gslb_proxy_refused_connections_total")
             return False
+        self._admitted += 1
         self._by_client[client] = held + 1
         return True
 
     def _left(self, front: Any, client: Address) -> None:
         self._fronts.discard(front)
+        self._admitted -= 1
         held = self._by_client.get(client, 0) - 1
         if held > 0:
             self._by_client[client] = held

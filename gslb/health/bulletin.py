@@ -2,8 +2,8 @@
 
 It holds all operators' words that the node knows of, whoever said them, and all leases; beside them
 what lets nodes be compared: the hash of the configuration, the generation, the vantages that are
-heard.  A node sends one every interval and at once when something was said; the newest of
-each node is all that counts.
+heard; and what tiers doubt of late (`gslb.health.doubt`).  A node sends one every interval and at
+once when something was said; the newest of each node is all that counts.
 
 On the wire: sealed (`gslb.health.sealed`) with the magic ``gslb-words-1`` under the nodes' own
 key, and deflated JSON.  One that was sent further than `SKEW_MAX_S` from now is refused.
@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gslb.errors import ReportError
-from gslb.health import words
+from gslb.health import doubt, words
+from gslb.health.doubt import Doubt
 from gslb.health.sealed import inflated, seal, unseal
 from gslb.health.words import ForcedKey, Register, Registers
 
@@ -47,6 +48,7 @@ class Bulletin:
     registers: Registers = field(default_factory=dict)
     leases: object = None
     heard_at_s: float = 0.0
+    doubts: tuple[Doubt, ...] = ()
 
 
 def encode(bulletin: Bulletin, key: bytes) -> bytes:
@@ -60,6 +62,7 @@ def encode(bulletin: Bulletin, key: bytes) -> bytes:
         "vantages": list(bulletin.vantages),
         "words": words.encode(bulletin.registers),
         "leases": bulletin.leases,
+        "doubts": doubt.encode(bulletin.doubts),
     }
     text = json.dumps(document, separators=(",", ":"), allow_nan=False)
     return seal(MAGIC, bulletin.node, key, zlib.compress(text.encode(), _LEVEL))
@@ -104,6 +107,7 @@ def _parse(node: str, document: object, now_s: float) -> Bulletin:
             "vantages": vantages,
             "words": rows,
             "leases": leases,
+            **rest,
         }:
             registers: Mapping[ForcedKey, Register] = words.decode(rows)
         case _:
@@ -119,6 +123,7 @@ def _parse(node: str, document: object, now_s: float) -> Bulletin:
         registers,
         leases,
         heard_at_s=now_s,
+        doubts=doubt.decode(rest.get("doubts", [])),
     )
 
 

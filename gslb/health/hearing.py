@@ -20,6 +20,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from gslb.health.load import Load
 from gslb.health.quorum import Vote
 from gslb.health.report import Line, Report, accept
 from gslb.health.verdict import Verdict
@@ -35,6 +36,7 @@ class Heard:
     """One vantage as it is heard: `state` is heard, silent, cut off or never heard.
 
     `age_s` and `number` are those of its newest report; `subjects` is of how many it speaks.
+    `load` is what a tier that is not silent says of itself.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Heard:
     state: str
     subjects: int
     kind: VoterKind = VoterKind.PROBER
+    load: Load | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +228,8 @@ class Hearing:
             age_s = max(0.0, now_s - report.heard_at_s)
             state, subjects = standings[name].state, len(report.subjects)
             kind = self._kind(name)
-            found.append(Heard(name, region, age_s, report.number, state, subjects, kind))
+            load = None if state == SILENT else report.load
+            found.append(Heard(name, region, age_s, report.number, state, subjects, kind, load))
         return tuple(found)
 
     def spoken_of(self, name: str) -> Iterable[Subject]:

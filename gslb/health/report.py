@@ -7,9 +7,13 @@ started, so that a restarted vantage is newer than it was.
 
 On the wire: sealed (`gslb.health.sealed`) under the vantage's key, and in it, little-endian,
 
-    u64 epoch, u64 sequence, u64 sent at (us), u8 flags (1: cut off), u32 subjects, u32 octets,
+    u64 epoch, u64 sequence, u64 sent at (us), u8 flags, u32 subjects, u32 octets,
+    if the flags say so, a load (`gslb.health.load`),
     so many octets of deflated JSON: [[address, host, port, monitor, host's name], ...], then
     for each subject in that order: u8 verdict, u8 reason, u64 since, u64 flips at (us; 0: none)
+
+The flags are 1, the vantage is cut off, and 2, there is a load.  To a verdict 128 is added where
+the subject is suspect: a tier's requests to it fail, whatever probes say.
 
 The subjects are deflated once and parsed once, for as long as they stay; of a line nothing is
 unpacked until it is asked for.
@@ -29,6 +33,8 @@ from struct import Struct
 from types import MappingProxyType
 
 from gslb.errors import ReportError
+from gslb.health import load as loads
+from gslb.health.load import LOAD_BYTES, Load
 from gslb.health.sealed import NAME_MAX, SEALED_MAX_BYTES, inflated, seal, unseal
 from gslb.health.verdict import Record, Verdict
 from gslb.model import PORT_MAX, Subject
@@ -64,12 +70,16 @@ _LINE = Struct("<BBQQ")
 _LINE_BYTES = _LINE.size
 _BLOCK_BYTES = 64 * _LINE_BYTES
 _CUT_OFF = 1
+_HAS_LOAD = 2
+_SUSPECT = 128
 _US = 1_000_000
 _TIME_MAX_US = 2**63 - 1
 _SUBJECT_LENGTH = 5
 _VERDICT_NUMBERS = {verdict: number for number, verdict in enumerate(VERDICTS)}
 _REASON_NUMBERS = {reason: number for number, reason in enumerate(REASONS)}
-_VERDICT_OCTETS = bytes(range(len(VERDICTS)))
+_VERDICT_OCTETS = bytes(
+    number | suspect for number in range(len(VERDICTS)) for suspect in (0, _SUSPECT)
+)
 _REASON_OCTETS = bytes(range(len(REASONS)))
 
 
@@ -81,6 +91,7 @@ class Line:
     reason: str = ""
     since_s: float = 0.0
     flips_at_s: float | None = None
+    suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +104,10 @@ class Subjects:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One vantage's whole table; `heard_at_s` is when it was decoded, by the hearer's clock."""
+    """One vantage's whole table; `heard_at_s` is when it was decoded, by the hearer's clock.
+
+    `load` is how busy the tier is for which it speaks, if it says that.
+    """
 
     vantage: str
     number: tuple[int, int]
@@ -102,6 +116,7 @@ class Report:
     heard_at_s: float
     table: Subjects = field(repr=False)
     lines: bytes = field(repr=False)
+    load: Load | None = None
 
     @property
     def subjects(self) -> Collection[Subject]:
@@ -115,7 +130,11 @@ class Report:
             return None
         verdict, reason, since, flips = _LINE.unpack_from(self.lines, place * _LINE_BYTES)
         return Line(
-            VERDICTS[verdict], REASONS[reason], since / _US, None if not flips else flips / _US
+            VERDICTS[verdict & ~_SUSPECT],
+            REASONS[reason],
+            since / _US,
+            None if not flips else flips / _US,
+            verdict >= _SUSPECT,
         )
 
     def differing(self, other: Report) -> Collection[Subject]:
@@ -176,15 +195,25 @@ class Composer:
         sent_at_s: float,
         records: Mapping[Subject, Record],
         cut_off: bool,
+        load: Load | None = None,
+        suspects: Collection[Subject] = (),
     ) -> bytes:
-        """Return the report of these records; ReportError if it is too long to be accepted."""
+        """Return the report of these records; ReportError if it is too long to be accepted.
+
+        *load* and *suspects* are what a tier knows from its requests.
+        """
         if (subjects := tuple(records)) != self._subjects:
             self._subjects, self._deflated = subjects, _deflate(subjects)
         deflated = self._deflated
-        flags = _CUT_OFF if cut_off else 0
+        flags = (_CUT_OFF if cut_off else 0) | (0 if load is None else _HAS_LOAD)
         head = _HEAD.pack(*number, _us(sent_at_s), flags, len(subjects), len(deflated))
-        lines = map(_packed, records.values())
-        body = b"".join((head, deflated, *lines))
+        block = b"" if load is None else loads.encode(load)
+        lines = bytearray(b"".join(map(_packed, records.values())))
+        if suspects:
+            for place, subject in enumerate(subjects):
+                if subject in suspects:
+                    lines[place * _LINE_BYTES] |= _SUSPECT
+        body = b"".join((head, block, deflated, lines))
         return seal(_MAGIC, self._vantage, self._key, body)
 
 
@@ -239,7 +268,7 @@ def _parse(vantage: str, body: bytes, now_s: float, held: Report | None) -> Repo
     number, sent_at_s = (epoch, sequence), sent_us / _US
     if max(number) > NUMBER_MAX:
         raise ValueError(f"a number is not a whole one from 0 to {NUMBER_MAX}")
-    if flags not in (0, _CUT_OFF):
+    if flags & ~(_CUT_OFF | _HAS_LOAD):
         raise ValueError(f"the flags {flags:#x} are unknown")
     _check_time(vantage, sent_at_s - now_s)
     if held is not None and not _supersedes(held, number, sent_at_s):
@@ -247,8 +276,14 @@ def _parse(vantage: str, body: bytes, now_s: float, held: Report | None) -> Repo
             f"vantage {vantage!r}: number {number} is not above {held.number}, which is held",
             "number",
         )
-    deflated = body[_HEAD.size : _HEAD.size + size_bytes]
-    lines = body[_HEAD.size + size_bytes :]
+    load, at = None, _HEAD.size
+    if flags & _HAS_LOAD:
+        at += LOAD_BYTES
+        if len(body) < at:
+            raise ValueError("it is not as long as it says")
+        load = loads.decode(body[_HEAD.size : at])
+    deflated = body[at : at + size_bytes]
+    lines = body[at + size_bytes :]
     if len(deflated) != size_bytes or len(lines) != count * _LINE_BYTES:
         raise ValueError("it is not as long as it says")
     if lines[::_LINE_BYTES].translate(None, _VERDICT_OCTETS):
@@ -261,7 +296,7 @@ def _parse(vantage: str, body: bytes, now_s: float, held: Report | None) -> Repo
         table = Subjects(deflated, MappingProxyType(_places(deflated)))
     if len(table.places) != count:
         raise ValueError(f"{len(table.places)} subjects where it says {count}, or one twice")
-    return Report(vantage, number, sent_at_s, bool(flags), now_s, table, lines)
+    return Report(vantage, number, sent_at_s, bool(flags & _CUT_OFF), now_s, table, lines, load)
 
 
 def _check_time(vantage: str, skew_s: float) -> None:

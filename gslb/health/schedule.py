@@ -7,19 +7,25 @@ starts max(recheck, the last probe's duration) after the start of the last one; 
 subject goes back to its grid.  Probes of one subject never overlap: the next time is
 worked out when a probe has ended, and is never before that end.
 
+Where somebody else doubts a subject (`hasten`), its next probe starts at once, and never within a
+`HASTE_GAP_S` after the start of the last one.  One that is undecided is left alone: it is rechecked
+soon, and no sooner than it announced.
+
 A grid point is always computed by the same expression, and the next one is strictly
 after the last start, so rounding can neither probe twice at one point nor skip one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import blake2b
 from heapq import heapify, heappop, heappush
-from math import floor
+from math import floor, inf
 
 from gslb.health.verdict import Record, recheck_at_s
 from gslb.model import Monitor, Subject
+
+HASTE_GAP_S = 1.0
 
 _FRACTION_BITS = 53  # what a float holds exactly, so that the fraction stays below 1
 
@@ -55,6 +61,7 @@ class Schedule:
         self._phases_s: dict[Subject, float] = {}
         self._waiting: list[tuple[float, Subject]] = []
         self._under_way: set[Subject] = set()
+        self._hastened: set[Subject] = set()
 
     @property
     def next_at_s(self) -> float | None:
@@ -83,6 +90,7 @@ class Schedule:
             if monitors.get(subject) == self._monitors[subject]
         }
         self._monitors = dict(monitors)
+        self._hastened &= monitors.keys()
         self._phases_s = {
             subject: phase_s(subject, monitor.interval_s, self._salt)
             for subject, monitor in monitors.items()
@@ -109,9 +117,39 @@ class Schedule:
         """Let *subject* wait for its next probe, unless it is no longer watched."""
         self._under_way.remove(subject)
         if subject in self._monitors:
-            heappush(self._waiting, (self._next(subject, {subject: record}, now_s), subject))
+            at_s = self._next(subject, {subject: record}, now_s)
+            if subject in self._hastened:
+                at_s = min(at_s, _soonest_s(record, now_s))
+            heappush(self._waiting, (at_s, subject))
+        self._hastened.discard(subject)
+
+    def hasten(
+        self,
+        subjects: Collection[Subject],
+        records: Mapping[Subject, Record],
+        *,
+        now_s: float,
+    ) -> None:
+        """Bring forward the next probe of those *subjects* that are watched and not undecided."""
+        wanted = {s for s in subjects if s in self._monitors and not records[s].streak}
+        # What is under way may have begun before there was anything to be seen.
+        self._hastened |= wanted & self._under_way
+        if wanted - self._under_way:
+            self._waiting = [
+                (min(at_s, _soonest_s(records[each], now_s)) if each in wanted else at_s, each)
+                for at_s, each in self._waiting
+            ]
+            heapify(self._waiting)
 
     def _next(self, subject: Subject, records: Mapping[Subject, Record], now_s: float) -> float:
         monitor = self._monitors[subject]
         phase = self._phases_s[subject]
         return next_probe_at_s(records.get(subject, Record()), monitor, phase, now_s=now_s)
+
+
+def _soonest_s(record: Record, now_s: float) -> float:
+    """Return when a doubted subject may be probed; while undecided, not before its recheck."""
+    if record.streak:
+        return inf
+    last_s = record.last_started_s
+    return now_s if last_s is None else max(now_s, last_s + HASTE_GAP_S)

@@ -184,7 +184,6 @@ class Ejector:
         circuit.until_s = now_s + min(rules.base_s * 2**doublings, rules.max_s)
         circuit.forget_s = circuit.until_s + rules.max_s
         circuit.times += 1
-        circuit.failures = circuit.connect_errors = 0
         circuit.why = why
         self._note_who_is_out()
         return True

@@ -111,7 +111,7 @@ def _whole(tier: Tier, region: str, regions: Mapping[str, Region]) -> Iterator[I
         key = f"errors.{status}"
         if not 400 <= status <= 599:
             yield Inexpressible(key, "an error page is for a status of 400 to 599", "leave it out")
-        yield from _plain(key, page.content_type)
+        yield from _type(key, page.content_type)
         yield from _fits(tier, key, page.body)
     if tier.via is not None:
         yield from _plain("via", tier.via)
@@ -200,7 +200,7 @@ def _action(tier: Tier, key: str, route: Route) -> Iterator[Inexpressible]:
                 yield Inexpressible(f"{key}.redirect.status", problem, "write one of these")
         case Respond(status=status, body=body, content_type=content_type):
             yield from _status(f"{key}.respond.status", status)
-            yield from _plain(f"{key}.respond.type", content_type)
+            yield from _type(f"{key}.respond.type", content_type)
             yield from _fits(tier, f"{key}.respond.body", body)
         case Deny(status=status):
             yield from _status(f"{key}.deny", status)
@@ -332,6 +332,12 @@ def _ejection(key: str, ejection: Ejection) -> Iterator[Inexpressible]:
 def _plain(key: str, text: str) -> Iterator[Inexpressible]:
     if not is_plain(text):
         yield Inexpressible(key, "a line of HAProxy has no control characters", "leave them out")
+
+
+def _type(key: str, content_type: str) -> Iterator[Inexpressible]:
+    yield from _plain(key, content_type)
+    if not content_type:
+        yield Inexpressible(key, "HAProxy sends no body without a type", "write its type")
 
 
 def _token(key: str, name: str) -> Iterator[Inexpressible]:

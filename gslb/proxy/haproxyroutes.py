@@ -17,6 +17,7 @@ from gslb.tier import Deny, Forward, Has, Match, Page, Rate, Redirect, Respond, 
 HOPS_MAX = 8
 TRUSTED_HOPS = 8  # how many proxies before a client are looked past
 DOT_PASSES = 8  # how deep `..` may go until a request is refused
+BODILESS = (204, 304)  # RFC 9110 15.3.5 and 15.4.5
 HOPS = "x-gslb-hops"
 TRACE = "'^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$'"
 FILLED = {
@@ -29,6 +30,8 @@ FILLED = {
 
 def reply(pages: Mapping[int, Page], status: int, *, fields: Sequence[tuple[str, str]] = ()) -> str:
     """Return the words that answer with an error's page, or with its reason in plain text."""
+    if status in BODILESS:
+        return f"return status {status}"
     page = pages.get(status)
     said = f"return status {status} content-type "
     if page is None:
@@ -113,7 +116,7 @@ def _conditions(prefix: str, match: Match) -> Iterator[tuple[list[str], str]]:
     """Yield each condition of a match: the lines that define it, and its name or ``!`` name."""
     if match.hosts:
         yield _any(f"{prefix}_host", [host_test(each, "var(txn.host)") for each in match.hosts])
-    if match.path is not None and not (match.path_kind == "prefix" and not match.path):
+    if match.path is not None and (match.path or match.path_kind == "exact"):
         kind = {"exact": "str", "prefix": "beg", "regex": "reg"}[match.path_kind]
         yield _any(f"{prefix}_path", [f"var(txn.path) {_is(kind, match.path)}"])
     if match.methods:
@@ -155,7 +158,7 @@ def _has(name: str, fetch: str, kind: str, has: Has) -> tuple[list[str], str]:
     if has.value is not None:
         return [f"acl {name} {word_of(fetch)} {_is('str', has.value)}"], name
     if has.pattern is not None:
-        return [f"acl {name} {word_of(fetch)} -m reg -- {word(has.pattern)}"], name
+        return [f"acl {name} {word_of(fetch)} -m reg -- {word(has.pattern or '^')}"], name
     return [f"acl {name} {word_of(fetch)} -m found"], name
 
 
@@ -201,7 +204,7 @@ def _filled(to: str) -> str:
 
 def _response(index: int, action: Respond) -> str:
     said = f"return status {action.status}"
-    if action.body and action.status not in (204, 304):
+    if action.body and action.status not in BODILESS:
         said += f" content-type {word(action.content_type)} file {body_file(index)}"
     return said
 

@@ -7,7 +7,7 @@ full a route's buckets are, if it has the same rates.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from math import inf
@@ -72,12 +72,10 @@ def compile_table(
     """Return the table of *tier* for one of *workers* processes in *region*."""
     known = {} if previous is None else previous.choosers
     choosers: dict[str, Chooser] = {}
-    wanted = services_of(tier)
-    for service in services:
+    for service in routed(tier, services):
         name = service.text
-        if name in wanted and name in tier.upstreams:
-            chooser = choosers[name] = known.get(name) or Chooser(region, seed)
-            chooser.adopt(service, tier.upstreams[name], tier.across, regions, atlas)
+        chooser = choosers[name] = known.get(name) or Chooser(region, seed)
+        chooser.adopt(service, tier.upstreams[name], tier.across, regions, atlas)
     before = {} if previous is None else {rule.route.name: rule for rule in previous.rules.values()}
     return Table(
         tier,
@@ -90,16 +88,21 @@ def compile_table(
     )
 
 
-def services_of(tier: Tier) -> frozenset[str]:
-    """Return the services that routes and listeners of *tier* send to, by their text."""
-    routed = (
+def routed(tier: Tier, services: Iterable[Service]) -> Iterator[Service]:
+    """Yield those of *services* that routes or listeners of *tier* send to."""
+    wanted = _names_in(tier)
+    return (service for service in services if service.text in wanted)
+
+
+def _names_in(tier: Tier) -> frozenset[str]:
+    by_route = (
         name
         for route in tier.routes
         if isinstance(route.action, Forward)
         for name, _ in route.action.parts
     )
     passed = (each.service for listener in tier.listeners for each in listener.passes)
-    return frozenset((*routed, *passed))
+    return frozenset((*by_route, *passed))
 
 
 def _forwarders(tier: Tier, regions: Regions, region: str) -> dict[int, Forwarder]:
