@@ -406,6 +406,42 @@ def test_what_a_client_has_no_room_for_is_handed_back_until_it_has():
     assert body_of(seen) == body
 
 
+bodies = st.lists(st.lists(st.integers(0, 9_000), max_size=4), min_size=1, max_size=3)
+
+
+@given(bodies, st.integers(1, 9_000), st.lists(st.integers(1_000, 9_000), min_size=1, max_size=5))
+def test_whatever_the_windows_are_each_body_arrives_whole_and_in_order(pieces, window, opened):
+    pair = Pair()
+    pair.client.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: window})
+    waiting = {pair.ask(): [bytes([at + 1]) * size for at, size in enumerate(sizes)]
+               for sizes in pieces}  # fmt: skip
+    meant = {stream: b"".join(body) for stream, body in waiting.items()}
+    pair.run()
+    for stream in waiting:
+        pair.server.head(stream, 200, OK)
+    seen, turn = [], 0
+    while waiting:
+        for stream, body in list(waiting.items()):
+            while body and not (rest := pair.server.data(stream, body[0])):
+                del body[0]
+            if body:
+                body[0] = rest
+            else:
+                pair.server.end(stream)
+                del waiting[stream]
+        seen += pair.run()
+        size = opened[turn % len(opened)]
+        turn += 1
+        pair.client.increment_flow_control_window(size)
+        for stream in waiting:
+            pair.client.increment_flow_control_window(size, stream)
+        pair.run()
+
+    for stream, body in meant.items():
+        assert body_of([each for each in seen if each.stream_id == stream]) == body
+    assert {each.stream_id for each in kinds(seen, StreamEnded)} == set(meant)
+
+
 def test_streams_that_share_a_window_wait_their_turn():
     pair = Pair()
     pair.client.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 1_000_000})
