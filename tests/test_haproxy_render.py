@@ -50,9 +50,7 @@ from tests.servers import Authority
 
 EXAMPLES = 25
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)  # each example is a process
-QUICKLY = settings(
-    max_examples=EXAMPLES, phases=PHASES, suppress_health_check=list(HealthCheck)
-)
+QUICKLY = settings(max_examples=EXAMPLES, phases=PHASES, suppress_health_check=list(HealthCheck))
 OTHER = "canary.example.com"
 SERVICES = st.sampled_from([WWW, OTHER, "*.w.example.com"])
 
@@ -365,6 +363,7 @@ def acting(action):
         ("errors.302", replace(GOOD, pages={302: Page(b"")})),
         ("errors.503", replace(GOOD, pages={503: Page(b"x" * 20_000)})),
         ("errors.503", replace(GOOD, pages={503: Page(b"", "a\nb")})),
+        ("errors.503", replace(GOOD, pages={503: Page(b"x", "")})),
         ("via", replace(GOOD, via="a\r\nX: y")),
         ("across.tls.name", replace(GOOD, across=Across(tls=UpstreamTls(name="a b")))),
         ("routes[0].name", of_route(name="a\0b")),
@@ -494,6 +493,94 @@ def test_an_error_without_complaints_is_one_line():
     assert EngineError("no", [one, one]).inexpressible == (one,)
 
 
+FULL = Tier(
+    listeners=(
+        Listener(port=80, proxy_protocol=True),
+        Listener(port=81, mode="tcp", passes=(PassRoute((), OTHER, Balance("random")),)),
+        Listener(port=82, mode="tcp", passes=(PassRoute(("*.x.example.com",), OTHER),)),
+    ),
+    limits=Limits(connections_per_client=5),
+    routes=(
+        Route(name="gone", matches=(Match(cookies=(Has("c", absent=True),)),), action=Deny(204)),
+        Route(name="empty", matches=(Match(path_kind="exact", path=""),), action=Respond(204)),
+        Route(
+            name="query",
+            matches=(Match(query=(Has("q", pattern=""),), hosts=("*.example.com",)),),
+            action=Redirect("{scheme}://x"),
+            rates=(Rate(1, 1, "route"), Rate(1, 1, "header", "X-Key")),
+        ),
+        Route(
+            name="said",
+            matches=(Match(cookies=(Has("c", value="v"),)),),
+            action=Respond(200, b"said"),
+            rates=(Rate(10, 5),),
+        ),
+        Route(
+            name="split",
+            matches=(Match(headers=(Has("h"),), methods=frozenset({"GET"}), path=""),),
+            action=Forward(((WWW, 2), (OTHER, 1), ("never", 0))),
+            rewrite=Rewrite(path_pattern="", path_to="x", host="", response_set=(("a", ""),)),
+        ),
+        Route(
+            name="sticky",
+            matches=(Match(path="/a", scheme="https", clients=(ip_network("10.0.0.0/8"),)),),
+            action=Forward(((WWW, 2), (OTHER, 1)), sticky="part"),
+            affinity=Affinity(by="cookie", name="at", key=b"key"),
+            body_max=5,
+            buffer=0,
+        ),
+        to_www(name="h", path="/h", affinity=Affinity(by="header", name="u"), body_max=10),
+        to_www(affinity=Affinity(by="client"), balance=Balance("hash", "path"), buffer=0),
+        to_www(balance=Balance("ip_hash"), retry=Retry(statuses=frozenset({503})), hsts_s=3),
+    ),
+    upstreams={
+        WWW: Upstream(
+            service=WWW,
+            host="in",
+            tls=UpstreamTls(name=WWW),
+            slow_start_s=1,
+            proxy_protocol=1,
+            ejection=Ejection(errors=None),
+        ),
+        OTHER: Upstream(
+            service=OTHER,
+            tls=UpstreamTls(verify=False, name="x"),
+            proxy_protocol=2,
+            ejection=Ejection(errors=None, connect_errors=None),
+        ),
+    },
+    across=Across(to=("proxies", "members"), tls=UpstreamTls(ca_file="/nowhere/ca.pem")),
+    pages={429: Page(b"<p>slowly</p>")},
+    workers=2,
+    via="gslb",
+    access_log="stdout",
+    trusted=(ip_network("10.0.0.0/8"),),
+)
+
+
+def test_everything_that_can_be_said_has_its_words():
+    wanted = {**WANTED, OTHER: [Wanted("c", "192.0.2.5", 80, "us"), Wanted("d", "::1", 80, "us")]}
+    lines = [line.strip() for line in rendered(FULL, wanted=wanted).config.splitlines()]
+    servers = [line for line in lines if line.startswith("server ")]
+    for words in (
+        "bind 127.0.0.1:80 accept-proxy",
+        "http-request return status 204 if r0",
+        "http-request set-header Host %[var(txn.nothing)] if { var(txn.route) -m str r4 }",
+        "hash-type consistent",
+        "hash-balance-factor 125",
+        "retry-on conn-failure empty-response response-timeout 503",
+        "stick on src",
+        "stick on req.fhdr(u),sha2(256)",
+        "nbthread 2",
+        "http-request set-header Host in",
+        "server a0 127.0.0.1:1 ssl verify required ca-file /nowhere/ca.pem disabled",
+    ):
+        assert words in lines
+    for words in (" send-proxy ", " send-proxy-v2 ", " slowstart 1000ms ", " sni 'str("):
+        assert any(words in line for line in servers), words
+    assert not [line for line in lines if "never" in line]
+
+
 # What is said to a HAProxy that runs.
 
 SHOWN = """1
@@ -563,6 +650,28 @@ def test_a_drained_member_keeps_its_clients_until_the_deadline():
 def test_a_reply_that_is_not_understood_is_an_error(reply):
     with pytest.raises(EngineError, match="not understood"):
         seen_in(reply)
+
+
+STAT = """# pxname,svname,scur,stot,qcur,econ,eresp,hrsp_5xx,wretr,status,weight,req_rate,
+listen-80,FRONTEND,3,9,,,,1,,OPEN,,7,
+p0.us.members,{one},2,8,1,3,4,1,5,UP 1/2,256,,
+p0.us.members,BACKEND,2,8,1,3,4,1,5,UP,256,,
+"""
+INFO = "Name: HAProxy\nPid: 7\nUptime_sec: 5\nCurrConns: 3\nConnRate: 2\nCumReq: 9\n"
+
+
+def test_figures_are_read_by_the_names_of_members():
+    one = WANTED[WWW][0]
+    made = rendered(GOOD)
+    found = figures(INFO, STAT.format(one=one.server), made.backends, WANTED)
+    assert (found.pid, found.since_s, found.connections, found.requests) == (7, 5, 3, 9)
+    assert (found.connections_per_s, found.requests_per_s, found.active) == (2, 7, 2)
+    (server,) = found.servers
+    assert (server.service, server.region, server.name) == (WWW, "us", "one")
+    assert (server.state, server.weight, server.active, server.queued) == ("UP", 256, 2, 1)
+    counted = (server.requests, server.connect_errors, server.response_errors)
+    assert counted == (8, 3, 4)
+    assert (server.server_errors, server.retries) == (1, 5)
 
 
 def test_figures_that_are_not_understood_are_an_error():
