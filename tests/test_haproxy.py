@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import ssl
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from gslb.proxy.haproxy import PROXIES, Wanted
 from gslb.proxy.haproxydiff import SHOW, seen_in
 from gslb.tier import (
     Across,
+    Affinity,
     Balance,
     Certificate,
     Ejection,
@@ -91,7 +93,8 @@ async def test_a_member_that_is_killed_costs_no_idempotent_request():
 
 
 async def test_from_three_members_to_thirty_and_back():
-    async with running(Tier(routes=(EVEN,))) as tier, load(tier) as answered:
+    quick = {WWW: Upstream(service=WWW, idle_s=0.2)}  # idle connections hold a server for a while
+    async with running(Tier(routes=(EVEN,), upstreams=quick)) as tier, load(tier) as answered:
         await more(answered)
         for number in range(4, 31):
             await tier.add(f"us{number}")
@@ -103,7 +106,7 @@ async def test_from_three_members_to_thirty_and_back():
 
         assert len((await tier.haproxy.figures()).servers) == 3
         api = RuntimeApi(tier.folder / "admin.sock")
-        async with asyncio.timeout(PATIENCE_S):  # idle connections hold a server for a while
+        async with asyncio.timeout(PATIENCE_S):
             while len(seen_in((await api.ask([SHOW]))[0])) > 3:
                 await asyncio.sleep(AGAIN_S)
 
@@ -123,6 +126,39 @@ async def test_a_reload_under_load_drops_nothing_and_keeps_states():
         states = {each.name: each.state for each in figures.servers}
         assert (states["us1"], states["us2"], states["us3"]) == ("MAINT", "DRAIN", "UP")
         assert set(answered) == {200}
+
+
+async def test_a_request_under_way_outlives_a_reload():
+    async with running(Tier(routes=(EVEN,)), members=("us1",)) as tier:
+        origin = tier.origins["us1"]
+        origin.answers.clear()
+        slow = asyncio.create_task(tier.get("/slow"))
+        await until(lambda: origin.requests, lambda: "nothing came")
+        await tier.haproxy.reload(tier.plan)
+        origin.answers.set()
+        assert (await slow).status == 200
+
+
+async def teaches(api):
+    """Wait until a new process would teach the next one: at first it waits to be taught itself."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            (peers,) = await api.ask(["show peers"])
+            flags = re.search(r"disabled=0 flags=0x([0-9a-f]+)", peers)
+            if flags is not None and int(flags[1], 16) & 3 == 3:
+                return
+            await asyncio.sleep(AGAIN_S)
+
+
+async def test_who_is_kept_by_a_table_is_kept_over_a_reload():
+    kept = replace(EVEN, affinity=Affinity(by="header", name="X-User"))
+    async with running(Tier(routes=(kept,))) as tier:
+        users = [{"X-User": f"user {number}"} for number in range(12)]
+        before = [(await tier.get(headers=user)).member for user in users]
+        assert set(before) == {"us1", "us2", "us3"}
+        await teaches(RuntimeApi(tier.folder / "admin.sock"))
+        await tier.haproxy.reload(tier.plan)
+        assert [(await tier.get(headers=user)).member for user in users] == before
 
 
 async def test_a_configuration_that_is_not_taken_changes_nothing(tmp_path):
