@@ -102,7 +102,9 @@ def _balance(balance: Balance) -> Iterator[str]:
 
 def _rewrite(rewrite: Rewrite) -> Iterator[str]:
     if rewrite.path_pattern is not None:
-        changed = f"path,regsub({argument(rewrite.path_pattern or '^')},{argument(rewrite.path_to)})"
+        changed = (
+            f"path,regsub({argument(rewrite.path_pattern or '^')},{argument(rewrite.path_to)})"
+        )
         yield f"http-request set-var(txn.changed) {word_of(changed)}"
         yield "http-request set-path %[var(txn.changed)]"
     if rewrite.host is not None:
