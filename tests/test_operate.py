@@ -115,6 +115,19 @@ def test_an_age_is_shown_in_the_unit_that_fits(age_s, shown):
     assert row[5:] == ("2 up, 1 down", "-", shown, "-")
 
 
+def test_the_table_of_tiers_tells_how_busy_those_are_that_say_so():
+    load = {
+        "connections": 1000, "active_requests": 64, "member_requests": 60,
+        "requests_per_s": 1234.56, "errors_per_s": 0.25,
+    }  # fmt: skip
+    silent = {"vantage": "eu", "region": None, "load": None}
+    busy = {"vantage": "eu-proxy", "region": "eu-west", "load": load}
+
+    assert list(operate.tiers_of({"vantages": [silent, {"vantage": "old"}, busy]})) == [
+        ("eu-proxy", "eu-west", 1000, "64 (60 at members)", "1234.6", "0.2")
+    ]
+
+
 # An operator's word
 
 
