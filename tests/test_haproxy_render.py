@@ -50,9 +50,7 @@ from tests.servers import Authority
 
 EXAMPLES = 25
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)  # each example is a process
-QUICKLY = settings(
-    max_examples=EXAMPLES, phases=PHASES, suppress_health_check=list(HealthCheck)
-)
+QUICKLY = settings(max_examples=EXAMPLES, phases=PHASES, suppress_health_check=list(HealthCheck))
 OTHER = "canary.example.com"
 SERVICES = st.sampled_from([WWW, OTHER, "*.w.example.com"])
 
