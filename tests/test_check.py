@@ -46,7 +46,7 @@ def test_the_summary_says_who_votes_and_how_votes_travel(check):
     lines = [line.split() for line in said.stdout.splitlines()]
     assert said.exit_code == 0
     assert ["eu", "prober", "eu-west", "3"] in lines
-    assert ["us", "3"] in lines
+    assert ["us", "prober", "3"] in lines
     assert "reports and words travel over HTTP between ns1" in said.stdout
     assert KEY not in said.output
 
