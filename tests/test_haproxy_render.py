@@ -48,7 +48,7 @@ from tests.haproxies import REGIONS, WWW, to_www
 from tests.peers import program
 from tests.servers import Authority
 
-EXAMPLES = 400
+EXAMPLES = 25
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)  # each example is a process
 QUICKLY = settings(
     max_examples=EXAMPLES, phases=PHASES, suppress_health_check=list(HealthCheck)

@@ -1,9 +1,14 @@
 """What is wrong in the `proxy:` part of the main file: where, which key, what, how to mend it."""
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
-from tests.configs import ZONE, Folder, marked
+from gslb.config.load import load
+from gslb.errors import ConfigError
+from tests.configs import MASTER, ZONE, Folder, marked
 from tests.test_config_complaints import check
+from tests.test_config_schema import files
 from tests.test_proxy_config import REGIONS, SERVICES
 
 PATH = "listen[0].tls.certificates"
@@ -253,6 +258,13 @@ ROUTE_CASES = [
         "cannot be filled in: invalid group reference",
         "first pair",
     ),
+    ("{respond: {body: «5}}", "respond.body", "5 is not text", "in quotes"),
+    (
+        "{deny: 403, rewrite: {path: {pattern: a, to: «[]}}}",
+        "rewrite.path.to",
+        "a list is not text",
+        "in quotes",
+    ),
     (
         '{deny: 403, rewrite: {path: {pattern: "^/a", to: «"a b"}}}',
         "rewrite.path.to",
@@ -454,3 +466,37 @@ def test_all_that_is_wrong_is_told_at_once_and_once(folder):
         "proxy.routes[3].name",
         "services.a.pools",
     ]
+
+
+WHOLE = (
+    REGIONS
+    + """\
+proxy:
+  listen: [80, {port: 5, mode: tcp, pass: [{server_names: [a.example], service: db.example.com}]}]
+  services: {www.example.com: {port: 8080, tls: {ca: ca.pem}, eject: {most: 30%}}}
+  errors: {503: {file: a.html}}
+  routes:
+    - match: {host: "*.example.com", path: /a/*, header: {X-A: null}, clients: 192.0.2.0/24}
+      split: {www.example.com: 1, db.example.com: 2}
+      balance: {hash: {query: q}, bound: 1.5}
+      rewrite: {path: {pattern: "^/a", to: /b}, set: {X-B: c}}
+      rates: {rate: 5/s, by: client}
+    - {redirect: "https://{host}{path}{query}"}
+"""
+)
+
+
+@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=60)
+@given(main=files(WHOLE), region=st.none() | st.sampled_from(["eu-west", "us-east"]))
+@example(main=WHOLE.encode(), region=None)
+def test_any_file_about_the_tier_is_a_config_or_a_config_error(tmp_path, main, region):
+    folder = Folder(tmp_path)
+    folder.write({"gslb.yaml": main, "zone.yaml": SERVICES, "example.com.zone": MASTER})
+    try:
+        config = load(tmp_path / "gslb.yaml", hostname="h", environ={}, region=region)
+    except ConfigError as error:
+        notes = error.complaints
+    else:
+        assert region is None or config.tier is not None
+        notes = config.warnings
+    assert all(note.line >= 1 and note.column >= 1 and note.hint for note in notes)

@@ -59,6 +59,15 @@ def test_three_connect_errors_in_a_row_eject():
     assert made.state(0.0)["a"].why == "3 connect errors in a row"
 
 
+def test_connect_errors_count_from_the_last_time_it_accepted():
+    made = ejector(errors=None)
+
+    for outcome in (CONNECT, CONNECT, ERROR, CONNECT, CONNECT):
+        assert not made.observe("a", outcome, 0.01, 0.0)
+
+    assert made.observe("a", CONNECT, 0.01, 0.0)
+
+
 def test_timeouts_and_connect_errors_count_as_failures_too():
     made = ejector()
 
@@ -209,6 +218,15 @@ def test_when_the_pool_shrinks_those_who_would_be_back_first_are_back(first, sec
 
     assert made.ejected(3.0) == {later}
     assert made.trials(3.0) == {sooner}
+
+
+def test_a_pool_with_room_for_all_who_are_out_changes_nobody():
+    made = ejector()
+    failed(made, "a", 5)
+
+    assert not made.keep(("a", "b"), 1.0)
+
+    assert made.ejected(1.0) == {"a"}
 
 
 def test_who_leaves_the_pool_is_forgotten():

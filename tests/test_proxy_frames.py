@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from gslb.errors import FrameError
 from gslb.proxy.frames import (
     CONTINUATION,
-    MOST,
     DATA,
     ENHANCE_YOUR_CALM,
     FRAME_MAX,
     FRAME_SIZE_ERROR,
     GOAWAY,
     HEADERS,
+    MOST,
     OCTETS_AN_UPDATE,
     WINDOW_S,
     WINDOW_UPDATE,

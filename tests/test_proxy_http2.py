@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gslb.errors import MessageError
-from gslb.proxy.frames import COUNTS_MAX, PING, RST_STREAM
+from gslb.proxy.frames import MOST, PING, RST_STREAM
 from gslb.proxy.head import CHUNKED
 from gslb.proxy.http2 import (
     CONNECTION_WINDOW,
@@ -406,6 +406,42 @@ def test_what_a_client_has_no_room_for_is_handed_back_until_it_has():
     assert body_of(seen) == body
 
 
+bodies = st.lists(st.lists(st.integers(0, 9_000), max_size=4), min_size=1, max_size=3)
+
+
+@given(bodies, st.integers(1, 9_000), st.lists(st.integers(1_000, 9_000), min_size=1, max_size=5))
+def test_whatever_the_windows_are_each_body_arrives_whole_and_in_order(pieces, window, opened):
+    pair = Pair()
+    pair.client.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: window})
+    waiting = {pair.ask(): [bytes([at + 1]) * size for at, size in enumerate(sizes)]
+               for sizes in pieces}  # fmt: skip
+    meant = {stream: b"".join(body) for stream, body in waiting.items()}
+    pair.run()
+    for stream in waiting:
+        pair.server.head(stream, 200, OK)
+    seen, turn = [], 0
+    while waiting:
+        for stream, body in list(waiting.items()):
+            while body and not (rest := pair.server.data(stream, body[0])):
+                del body[0]
+            if body:
+                body[0] = rest
+            else:
+                pair.server.end(stream)
+                del waiting[stream]
+        seen += pair.run()
+        size = opened[turn % len(opened)]
+        turn += 1
+        pair.client.increment_flow_control_window(size)
+        for stream in waiting:
+            pair.client.increment_flow_control_window(size, stream)
+        pair.run()
+
+    for stream, body in meant.items():
+        assert body_of([each for each in seen if each.stream_id == stream]) == body
+    assert {each.stream_id for each in kinds(seen, StreamEnded)} == set(meant)
+
+
 def test_streams_that_share_a_window_wait_their_turn():
     pair = Pair()
     pair.client.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 1_000_000})
@@ -594,7 +630,7 @@ def test_a_client_is_asked_to_connect_again_after_many_requests():
 )
 def test_a_flood_ends_the_connection(flood):
     pair = Pair()
-    most = max(COUNTS_MAX[PING], COUNTS_MAX[RST_STREAM]) + 1
+    most = max(MOST[PING], MOST[RST_STREAM]) + 1
     seen = []
     for _ in range(most):
         flood(pair)
@@ -609,7 +645,7 @@ def test_a_flood_ends_the_connection(flood):
 
 def test_as_many_resets_over_a_longer_time_do_not():
     pair = Pair()
-    for _ in range(2 * COUNTS_MAX[RST_STREAM]):
+    for _ in range(2 * MOST[RST_STREAM]):
         pair.client.reset_stream(pair.ask())
         pair.run()
         pair.now_s += 0.1

@@ -6,7 +6,7 @@ from fractions import Fraction
 from hypothesis import given
 
 from gslb.proxy.weighted import Random, Weights, weighed
-from tests.targets import each_place, targets, weights
+from tests.targets import draws, each_place, targets, weights
 
 
 @given(weights())
@@ -37,6 +37,13 @@ def test_of_a_few_each_is_picked_exactly_as_often_as_its_weight_says(given_weigh
     got = Counter(weighed(of, draw) for draw in each_place(sum(given_weights)))
 
     assert got == {each: each.weight for each in of}
+
+
+@given(weights(), draws())
+def test_a_few_own_the_same_draws_as_many(given_weights, draw):
+    of = targets(*given_weights)
+
+    assert weighed(of, draw) is Weights(of).one(draw)
 
 
 @given(weights(size_min=2, size_max=6))

@@ -282,6 +282,22 @@ def redirect_target(value: object) -> str:
     return found
 
 
+def content(value: object) -> str:
+    """Return the text of a body, which may be empty and have lines."""
+    if not isinstance(value, str):
+        raise ScalarError(f"{shown(value)} is not text", "write a text, in quotes")
+    return value
+
+
+def path_template(value: object) -> str:
+    """Return what a part of a path becomes: ASCII without blanks, which may be empty."""
+    found = content(value)
+    if not found.isascii() or not found.isprintable() or " " in found or "#" in found:
+        hint = "write anything unusual percent-encoded"
+        raise ScalarError(f"{shown(value)} is no part of a path", hint)
+    return found
+
+
 def status(low: int, high: int) -> Callable[[object], int]:
     """Return a reader of HTTP statuses."""
     return whole(low, high)

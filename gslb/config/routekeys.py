@@ -94,6 +94,8 @@ PerSecond = Annotated[
     float, *reader(httpscalars.rate, "string", pattern=r"^[0-9]+(\.[0-9]+)?\s*/\s*(s|m|h)$")
 ]
 RedirectTarget = Annotated[str, *reader(httpscalars.redirect_target, "string")]
+Content = Annotated[str, *reader(httpscalars.content, "string")]
+PathTemplate = Annotated[str, *reader(httpscalars.path_template, "string")]
 PathRule = Annotated[
     tuple[str, str], PlainValidator(httpscalars.path_rule), WithJsonSchema(_rule())
 ]
@@ -162,7 +164,7 @@ class RespondSpec(Keys):
     """A response that the tier makes by itself."""
 
     status: Annotated[int, *whole(200, 599)] = field(200, "Status.")
-    body: str | None = field(None, "The body as a text.")
+    body: Content | None = field(None, "The body as a text.")
     file: FilePath | None = field(None, "File that holds the body.")
     type: FieldValue | None = field(
         None, "Content-Type; default: text/plain, or for a file text/html, in UTF-8."
@@ -222,7 +224,7 @@ class PathChangeSpec(Keys):
     """A change of the path."""
 
     pattern: Regex = required("Regular expression that is searched for in the path as it came.")
-    to: str = field("", r"What its first match becomes; \1 is its first group.")
+    to: PathTemplate = field("", r"What its first match becomes; \1 is its first group.")
 
 
 class ResponseChangeSpec(Keys):

@@ -1,8 +1,8 @@
-"""The demo: three regions on loopback, two real HTTP members in each, and one node.
+"""The demo: three regions on loopback, in each two real HTTP members behind a tier, and one node.
 
-Every member is a process of its own, so that it can be killed like a real one; whatever is
-left when the demo ends, however it ends, ends with it.  All files are written to a temporary
-folder.
+Every member and every tier is a process of its own, so that it can be killed like a real one;
+whatever is left when the demo ends, however it ends, ends with it.  All files are written to a
+temporary folder.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ MEMBERS = {
     "eu-west": ("127.2.0.1", "127.2.0.2"),
     "ap-south": ("127.3.0.1", "127.3.0.2"),
 }
+PROXIES = {"us-east": "127.1.0.100", "eu-west": "127.2.0.100", "ap-south": "127.3.0.100"}
 CLIENTS = {
     "us-east": "192.0.2.0/26",
     "eu-west": "198.51.100.0/26",
@@ -42,11 +43,18 @@ listen: {{dns: ["127.0.0.1:{dns}"], admin: "127.0.0.1:{admin}"}}
 zones: [example.com.yaml]
 geo: {{database: {database}}}
 regions:
-  us-east: {{location: [39.04, -77.49]}}
-  eu-west: {{location: [53.34, -6.26]}}
-  ap-south: {{location: [1.35, 103.82]}}
+  us-east: {{location: [39.04, -77.49], proxies: ["127.1.0.100:{http}"]}}
+  eu-west: {{location: [53.34, -6.26], proxies: ["127.2.0.100:{http}"]}}
+  ap-south: {{location: [1.35, 103.82], proxies: ["127.3.0.100:{http}"]}}
 monitors:
   web: {{type: http, port: {http}, path: /healthz, interval: 1s, timeout: 500ms, recheck: 300ms}}
+proxy:
+  listen: [{http}]
+  workers: 1
+  admin: null
+  drain: 1s
+  across: {{port: {http}}}
+  routes: [{{service: www.example.com}}]
 """
 
 _SERVICES = """\
@@ -99,6 +107,7 @@ def run_demo(for_s: float) -> int:
         print("gslb: data/demo.mmdb is not installed beside the program", file=sys.stderr)
         return 1
     addresses = [address for members in MEMBERS.values() for address in members]
+    addresses += PROXIES.values()
     try:
         ports = Ports(
             _free(["127.0.0.1"], DNS_PORTS, udp=True),
@@ -111,17 +120,17 @@ def run_demo(for_s: float) -> int:
     with tempfile.TemporaryDirectory(prefix="gslb-demo-") as name:
         folder = Path(name)
         write_files(folder, ports, database)
-        members: dict[str, subprocess.Popen[str]] = {}
+        processes: dict[str, subprocess.Popen[str]] = {}
         try:
-            start_members(members, ports.http)
-            asyncio.run(_serve(folder, ports, members, for_s))
+            start(processes, folder, ports.http)
+            asyncio.run(_serve(folder, ports, processes, for_s))
         except KeyboardInterrupt:
             pass
         except (GslbError, OSError) as error:
             print(f"gslb: {error}", file=sys.stderr)
             return 1
         finally:
-            end(members.values())
+            end(processes.values())
     return 0
 
 
@@ -144,24 +153,34 @@ def write_files(folder: Path, ports: Ports, database: Path) -> None:
     (folder / "example.com.zone").write_text(_ZONE)
 
 
-def start_members(members: dict[str, subprocess.Popen[str]], port: int) -> None:
-    """Start every member as a process of its own, by address; return once all listen."""
+def start(processes: dict[str, subprocess.Popen[str]], folder: Path, port: int) -> None:
+    """Start every member and every tier, by address; return once all listen.
+
+    Raises OSError if one does not.
+    """
     for region, addresses in MEMBERS.items():
         for address in addresses:
-            members[address] = subprocess.Popen(
-                [sys.executable, "-m", "gslb.daemons.member", address, str(port), region],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                process_group=0,  # so that Ctrl-C is ours alone
-            )
-    for process in members.values():
+            processes[address] = _started("gslb.daemons.member", address, str(port), region)
+    for region, address in PROXIES.items():
+        processes[address] = _started("gslb.daemons.demotier", str(folder / "gslb.yaml"), region)
+    for address, process in processes.items():
         assert process.stdout is not None
-        process.stdout.readline()
+        if not process.stdout.readline():
+            raise OSError(f"what was to listen at {address} ended")
+
+
+def _started(module: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,  # so that Ctrl-C is ours alone
+    )
 
 
 def end(processes: Iterable[subprocess.Popen[str]]) -> None:
-    """End the members that still run, and wait for them."""
+    """End those that still run, and wait for them."""
     for process in processes:
         process.terminate()
     for process in processes:
@@ -176,12 +195,13 @@ def end(processes: Iterable[subprocess.Popen[str]]) -> None:
 
 
 async def _serve(
-    folder: Path, ports: Ports, members: dict[str, subprocess.Popen[str]], for_s: float
+    folder: Path, ports: Ports, processes: dict[str, subprocess.Popen[str]], for_s: float
 ) -> None:
     node = await Node.start(folder / "gslb.yaml", lambda _what, _part: None)
     running = asyncio.create_task(node.run())
     await node.ready.wait()
-    print(guide(ports, {address: process.pid for address, process in members.items()}), flush=True)
+    pids = {address: process.pid for address, process in processes.items()}
+    print(guide(ports, pids), flush=True)
     if for_s:
         asyncio.get_running_loop().call_later(for_s, node.stop)
     await running
@@ -189,11 +209,13 @@ async def _serve(
 
 def guide(ports: Ports, pids: dict[str, int]) -> str:
     """Return what can be tried, as lines to copy."""
-    dig = f"dig @127.0.0.1 -p {ports.dns}"
-    lines = ["", "Three regions, two members in each:"]
+    dig, admin = f"dig @127.0.0.1 -p {ports.dns}", f"http://127.0.0.1:{ports.admin}"
+    one, two = MEMBERS["eu-west"]
+    lines = ["", "Three regions, in each two members behind a proxy:"]
     for region, addresses in MEMBERS.items():
         shown = ", ".join(f"{address} (pid {pids[address]})" for address in addresses)
-        lines.append(f"  {region:9} {shown}")
+        proxy = PROXIES[region]
+        lines.append(f"  {region:9} {shown}; {proxy}:{ports.http} (pid {pids[proxy]})")
     lines += ["", "Ask as a client of each region:"]
     lines += (f"  {dig} www.example.com +subnet={net}" for net in CLIENTS.values())
     lines += [
@@ -201,15 +223,19 @@ def guide(ports: Ports, pids: dict[str, int]) -> str:
         "Ask why:",
         f"  {dig} CH TXT www.example.com +short +subnet={CLIENTS['eu-west']}",
         "",
-        "Kill a member, and ask again a second or two later; then the other one:",
-        f"  kill {pids['127.2.0.1']}",
-        f"  kill {pids['127.2.0.2']}",
+        "Send a request to a region's proxy:",
+        f"  curl http://{PROXIES['eu-west']}:{ports.http}/",
+        "",
+        "Kill a member, and ask again a second or two later; then the other one.  DNS then answers",
+        "with the region's proxy, and the proxy goes on to the next region:",
+        f"  kill {pids[one]}",
+        f"  kill {pids[two]}",
         "",
         "Take a member out and put it back, and look at everything:",
-        f"  gslb drain 127.1.0.1 --admin http://127.0.0.1:{ports.admin}",
-        f"  gslb release 127.1.0.1 --admin http://127.0.0.1:{ports.admin}",
-        f"  gslb status --admin http://127.0.0.1:{ports.admin}",
-        f"  a browser at http://127.0.0.1:{ports.admin}/",
+        f"  gslb drain 127.1.0.1 --admin {admin}",
+        f"  gslb release 127.1.0.1 --admin {admin}",
+        f"  gslb status --admin {admin}",
+        f"  a browser at {admin}/",
         "",
         "Ctrl-C ends it.",
     ]

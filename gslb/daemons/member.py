@@ -10,6 +10,7 @@ import asyncio
 import os
 import stat
 import sys
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -36,10 +37,21 @@ async def serve(address: str, port: int, region: str) -> None:
     await web.TCPSite(runner, address, port).start()
     print("listening", flush=True)
     ended = asyncio.Event()
-    if stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
-        # Nothing is ever written to it, so it becomes readable when it is closed.
-        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), ended.set)
+    when_abandoned(ended.set)
     await ended.wait()
+
+
+def when_abandoned(end: Callable[[], None]) -> None:
+    """Call *end* once nobody holds the other end of stdin, if that is a pipe."""
+    loop, stdin = asyncio.get_running_loop(), sys.stdin.fileno()
+
+    def closed() -> None:
+        loop.remove_reader(stdin)
+        end()
+
+    if stat.S_ISFIFO(os.fstat(stdin).st_mode):
+        # Nothing is ever written to it, so it becomes readable when it is closed.
+        loop.add_reader(stdin, closed)
 
 
 if __name__ == "__main__":

@@ -305,8 +305,8 @@ class Worker:
     def _figures(self) -> Figures:
         desk = self.desk
         return Figures(
-            counts=desk.tally.counts,
-            times=desk.tally.times,
+            counts=desk.tally.counts(desk.targets()),
+            times=desk.tally.times(),
             members=tuple(self._members()),
             connections=len(self._fronts),
             active=len(desk.under_way),

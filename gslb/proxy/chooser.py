@@ -53,7 +53,9 @@ class Chooser:
         self._ejector: Ejector | None = None
         self._out: frozenset[Target] = frozenset()
         self._local: list[Target] = []
-        self._balancers: dict[Balance, Balancer] = {}
+        self._balancers: dict[int, Balancer] = {}  # by the identity of a route's Balance
+        self._measures = False  # whether somebody chooses by response times
+        self.is_calm = False  # whether nobody is out or failing, and no success is of interest
         self._groups: dict[Rungs, list[tuple[Group, list[Target]]]] = {}
         self._tags: dict[bytes, dict[bytes, Target]] = {}
 
@@ -61,8 +63,11 @@ class Chooser:
 
     def adopt(
         self, service: Service, upstream: Upstream, across: Across, regions: Regions, atlas: Atlas
-    ) -> None:
-        """Choose among the members of *service* from now on; `update` is to follow."""
+    ) -> list[Target]:
+        """Choose among the members of *service* from now on; `update` is to follow.
+
+        Returns the targets that are no more.
+        """
         before = getattr(self, "upstream", None)
         self.service, self.upstream, self._across, self._regions = (
             service,
@@ -73,12 +78,10 @@ class Chooser:
         self._orders = Orders(service, regions, atlas)
         if before is None or before.ejection != upstream.ejection:
             self._ejector = None if upstream.ejection is None else Ejector(upstream.ejection, ())
-        if before is not None and before.port != upstream.port:
-            self._targets.clear()
-        self._drop_gone()
+        return self._drop_gone()
 
-    def _drop_gone(self) -> None:
-        """Forget the targets of members and proxies that are no more."""
+    def _drop_gone(self) -> list[Target]:
+        """Forget, and return, the targets of members and proxies that are no more."""
         keys = {
             (False, pool.region, str(member.address))
             for pool in self.service.pools
@@ -89,11 +92,14 @@ class Chooser:
             for region in self._regions.values()
             for proxy in region.proxies
         }
+        dropped = []
         for key in [key for key in self._targets if key not in keys]:
             target = self._targets.pop(key)
+            dropped.append(target)
             self._shunned.pop(target, None)
             self._since_s.pop(key, None)
             self._drained_s.pop(key, None)
+        return dropped
 
     def update(self, beliefs: Beliefs, now_s: float) -> None:
         """Take over what is believed of all members now."""
@@ -165,12 +171,14 @@ class Chooser:
             self._shunned[target] = now_s + SHUN_S
             self._look_who_is_out(now_s)
         elif outcome is Outcome.OK:
-            leasttime.observe(target, elapsed_s, now_s)
+            if self._measures:
+                leasttime.observe(target, elapsed_s, now_s)
             if target in self._shunned:
                 del self._shunned[target]
                 self._look_who_is_out(now_s)
         ejector = self._ejector
         if ejector is None or not ejector.observe(target.name, outcome, elapsed_s, now_s):
+            self._settle()
             return outcome is Outcome.CONNECT_ERROR
         self._look_who_is_out(now_s)
         return outcome is not Outcome.OK
@@ -194,8 +202,34 @@ class Chooser:
             each for each in self._targets.values() if each in self._shunned or each.name in ejected
         )
         self._balancers = {}
+        self._settle()
+
+    def _settle(self) -> None:
+        ejector = self._ejector
+        self.is_calm = not (
+            self._measures or self._shunned or (ejector is not None and ejector.is_watching)
+        )
 
     # The choice.
+
+    def first(self, balance: Balance, draw: float, now_s: float) -> Target | None:
+        """Return whom of the own region a request goes to that hashes on nothing, if anybody.
+
+        A *balance* is known by its identity, and must last until the next `update`.
+        """
+        if self._orders.has_fences:
+            return None
+        balancer = self._balancers.get(id(balance))
+        if balancer is None:
+            balancer = self._local_balancer(balance)
+        return balancer.pick(0, draw, now_s)
+
+    def _local_balancer(self, balance: Balance) -> Balancer:
+        if balance.kind == "least_time" and not self._measures:
+            self._measures, self.is_calm = True, False
+        left = [each for each in self._local if each not in self._out]
+        balancer = self._balancers[id(balance)] = self._built(balance, left)
+        return balancer
 
     def choose(
         self,
@@ -215,10 +249,9 @@ class Chooser:
         leave this one only if it *may_cross*.
         """
         if self._local and not (self._orders.has_fences and not self._is_inside(client)):
-            balancer = self._balancers.get(balance)
+            balancer = self._balancers.get(id(balance))
             if balancer is None:
-                left = [each for each in self._local if each not in self._out]
-                balancer = self._balancers[balance] = self._built(balance, left)
+                balancer = self._local_balancer(balance)
             found = balancer.pick(key, draw, now_s, tried)
             if found is not None:
                 return found

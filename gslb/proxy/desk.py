@@ -7,7 +7,8 @@ is counted in a tally.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from http import HTTPStatus
 from typing import Final, Protocol
 
@@ -21,8 +22,9 @@ from gslb.proxy.exchange import Exchange
 from gslb.proxy.forwarding import DRAW_BITS, Peer
 from gslb.proxy.hashing import key_for
 from gslb.proxy.head import CHUNKED, Fields, ResponseHead
+from gslb.proxy.request import Request
 from gslb.proxy.table import Rule, Table, compile_table
-from gslb.proxy.tally import Tally
+from gslb.proxy.tally import NO_ROUTE, Tally
 from gslb.proxy.target import Target
 from gslb.routing.geo import BLANK, Atlas
 from gslb.tier import (
@@ -85,6 +87,7 @@ class Desk:
         self.draining = False
         self.under_way: set[Exchange] = set()
         self.tally = Tally()
+        self._unrouted = self.tally.of(NO_ROUTE)
 
     # What it is told.
 
@@ -107,6 +110,7 @@ class Desk:
             atlas,
             workers=workers,
             seed=self._seed,
+            tally=self.tally,
             previous=self.table,
         )
 
@@ -121,6 +125,13 @@ class Desk:
         if self.table is not None:
             for chooser in self.table.choosers.values():
                 chooser.tick(now_s)
+
+    def targets(self) -> Iterator[tuple[str, Target]]:
+        """Yield all targets, each with its service."""
+        if self.table is not None:
+            for name, chooser in self.table.choosers.items():
+                for target in chooser.targets():
+                    yield name, target
 
     # What a client's connection asks.
 
@@ -147,10 +158,13 @@ class Desk:
         if table is None:
             return None
         request = exchange.request
-        route = table.matcher.find(request, lambda: self._atlas.place_of(request.client).country)
+        route = table.matcher.find(request, partial(self._country_of, request))
         if route is not None:
             exchange.rule = table.rules[id(route)]
         return route
+
+    def _country_of(self, request: Request) -> str | None:
+        return self._atlas.place_of(request.client).country
 
     def limited_s(self, exchange: Exchange, route: Route) -> float:
         """Return for how many seconds a request has to wait by the route's rates; 0 for not."""
@@ -182,12 +196,18 @@ class Desk:
 
     def choose(self, exchange: Exchange) -> Target | None:
         """Return the next member to try, which is counted as having the request."""
-        chooser, route, now_s = exchange.service, exchange.route, self.now_s()
+        chooser, route, rule, now_s = exchange.service, exchange.route, exchange.rule, self.now_s()
         assert chooser is not None, "a service comes before its members"
         assert route is not None, "a route comes before its service"
-        rule, passage = _rule(exchange), exchange.passage
+        assert rule is not None, "a route has its rule"
         if not exchange.tried:
             rule.budget.request(now_s)
+            if rule.is_plain:
+                target = chooser.first(rule.balance, self.draw(), now_s)
+                if target is not None:
+                    target.active += 1
+                    return target
+        passage = exchange.passage
         pinning = route.affinity
         if pinning is not None and (found := self._pinned(exchange, rule, chooser, pinning)):
             found.active += 1
@@ -260,13 +280,21 @@ class Desk:
         self.tally.count("gslb_proxy_retries_total", exchange.route.name, str(granted).lower())
         return granted
 
-    def observe(self, exchange: Exchange, target: Target, outcome: str) -> None:
-        """Hear of one attempt: ``ok``, ``server_error``, ``connect_error`` or ``timeout``."""
+    def succeeded(self, exchange: Exchange, target: Target, now_s: float) -> None:
+        """Hear that a member answered, at *now_s*, and well."""
+        target.oks += 1
+        chooser = exchange.service
+        assert chooser is not None, "an attempt is at a member of a service"
+        if not chooser.is_calm:
+            chooser.observe(target, Outcome.OK, now_s - exchange.connected_s, now_s)
+
+    def failed(self, exchange: Exchange, target: Target, outcome: Outcome) -> None:
+        """Hear that a member did not answer, or badly."""
         chooser, now_s = exchange.service, self.now_s()
         assert chooser is not None, "an attempt is at a member of a service"
         elapsed_s = now_s - (exchange.connected_s or exchange.began_s)
-        self.tally.attempt(chooser.service.text, target.name, outcome)
-        if chooser.observe(target, Outcome(outcome), elapsed_s, now_s):
+        self.tally.attempt(chooser.service.text, target.name, outcome.value)
+        if chooser.observe(target, outcome, elapsed_s, now_s):
             self.suspect(chooser, target)
 
     def suspect(self, chooser: Chooser, target: Target) -> None:
@@ -277,7 +305,14 @@ class Desk:
     def done(self, exchange: Exchange) -> None:
         """Hear that an exchange is over: it is counted, and told on."""
         self.under_way.discard(exchange)
-        self.tally.done(exchange, self.now_s())
+        rule, upload = exchange.rule, exchange.upload
+        tally = self._unrouted if rule is None else rule.tally
+        tally.done(
+            exchange.status,
+            0 if upload is None else upload.received,
+            exchange.sent_out,
+            self.now_s() - exchange.began_s,
+        )
         self._on_done(exchange)
 
     # Fields.

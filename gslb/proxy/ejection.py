@@ -100,6 +100,11 @@ class Ejector:
             return self._succeeded(name, now_s) or changed
         return self._failed(name, outcome, now_s) or changed
 
+    @property
+    def is_watching(self) -> bool:
+        """Whether a success is of interest: somebody failed lately, or slowness is watched."""
+        return self._slowness is not None or bool(self._circuits)
+
     def ejected(self, now_s: float) -> frozenset[str]:
         """Return who is left out at *now_s*."""
         if now_s >= self.until_s:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from gslb.proxy.answering import answer_here, fail, framed
+from gslb.proxy.ejection import Outcome
 from gslb.proxy.forwarding import Passage
 from gslb.proxy.head import Fields, RequestHead, ResponseHead
 from gslb.proxy.patience import break_off, put_off
@@ -228,7 +229,7 @@ class Exchange:
     def on_unreachable(self, why: str) -> None:
         """Hear that there is no connection to the member: it was never sent the request."""
         assert self.target is not None, "a connection is asked for a member"
-        self.desk.observe(self, self.target, "connect_error")
+        self.desk.failed(self, self.target, Outcome.CONNECT_ERROR)
         self._not_sent(why)
 
     def on_queue_full(self) -> None:
@@ -247,7 +248,7 @@ class Exchange:
             self.end([])
             return
         assert self.target is not None, "a connection is a member's"
-        self.desk.observe(self, self.target, "timeout")
+        self.desk.failed(self, self.target, Outcome.TIMEOUT)
         if self.phase == Phase.ANSWERING:
             self.fail(502, why)
             return
@@ -283,7 +284,10 @@ class Exchange:
                 self.client.interim(status, head.reason, head.passing)
             return
         now_s = self.first_byte_s = desk.now_s()
-        desk.observe(self, target, "server_error" if status >= 500 else "ok")
+        if status < 500:
+            desk.succeeded(self, target, now_s)
+        else:
+            desk.failed(self, target, Outcome.SERVER_ERROR)
         if status in route.retry.statuses and self.may_repeat() and self._has_another_try():
             self.cancel()
             self._let_go()

@@ -33,7 +33,7 @@ _OTHERS: Final = 10  # extensions, which are ignored
 
 # What may come within WINDOW_S, by type; 0 for HEADERS and CONTINUATION, which are not counted.
 # DATA are empty ones that end nothing.  Updates of windows grow with what is sent.
-MOST: Final = (200, 0, 1000, 200, 50, 10, 500, 10, 2000, 0, 500)
+MOST: Final = (200, 0, 2000, 200, 50, 10, 500, 10, 2000, 0, 2000)
 OCTETS_AN_UPDATE: Final = 1024
 
 PROTOCOL_ERROR: Final = 0x1

@@ -18,7 +18,7 @@ from gslb.proxy.haproxypools import (
     servers_of,
 )
 from gslb.proxy.haproxyroutes import HOPS, reply, word_of
-from gslb.proxy.haproxywords import argument, literal, milliseconds, word
+from gslb.proxy.haproxywords import argument, literal, milliseconds, value, word
 from gslb.tier import Affinity, Balance, Rewrite, Tier
 
 SAFE = "GET HEAD OPTIONS TRACE PUT DELETE"  # RFC 9110 9.2.2
@@ -69,7 +69,7 @@ def _http(tier: Tier, region: str, backend: Backend) -> Iterator[str]:
     yield f"http-request {reply(tier.pages, 503, fields=fields)} if {full}"
     yield from _balance(pool.balance)
     if pool.upstream.host is not None:
-        yield f"http-request set-header Host {word(literal(pool.upstream.host))}"
+        yield f"http-request set-header Host {value(pool.upstream.host)}"
     for index, route in pool.routes:
         chosen = f"if {{ var(txn.route) -m str r{index} }}"
         yield from (f"{rule} {chosen}" for rule in _rewrite(route.rewrite))
@@ -102,18 +102,20 @@ def _balance(balance: Balance) -> Iterator[str]:
 
 def _rewrite(rewrite: Rewrite) -> Iterator[str]:
     if rewrite.path_pattern is not None:
-        changed = f"path,regsub({argument(rewrite.path_pattern or '^')},{argument(rewrite.path_to)})"
+        changed = (
+            f"path,regsub({argument(rewrite.path_pattern or '^')},{argument(rewrite.path_to)})"
+        )
         yield f"http-request set-var(txn.changed) {word_of(changed)}"
         yield "http-request set-path %[var(txn.changed)]"
     if rewrite.host is not None:
-        yield f"http-request set-header Host {word(literal(rewrite.host))}"
+        yield f"http-request set-header Host {value(rewrite.host)}"
     for side, pairs, names in (
         ("request", rewrite.set, rewrite.remove),
         ("response", rewrite.response_set, rewrite.response_remove),
     ):
         yield from (f"http-{side} del-header {word(name)}" for name in sorted(names))
-        for name, value in pairs:
-            yield f"http-{side} set-header {word(name)} {word(literal(value))}"
+        for name, text in pairs:
+            yield f"http-{side} set-header {word(name)} {value(text)}"
 
 
 def _affinity(affinity: Affinity) -> Iterator[str]:
@@ -131,11 +133,11 @@ def _affinity(affinity: Affinity) -> Iterator[str]:
     yield f"http-request set-var(txn.mac) {word_of(f'var(txn.pin),{signed},bytes(0,{SIGNED})')}"
     right = f"{{ {cookie},field(2,.),secure_memcmp(txn.mac) -m bool }}"
     yield f"http-request unset-var(txn.pin) if !{right}"
-    value = f"{literal(affinity.name)}=%[srv_name].%[srv_name,{signed},bytes(0,{SIGNED})]"
+    given = f"{literal(affinity.name)}=%[srv_name].%[srv_name,{signed},bytes(0,{SIGNED})]"
     rest = f"; Path=/; Max-Age={max(1, round(affinity.ttl_s))}; HttpOnly; SameSite=Lax"
     kept = "{ srv_name,strcmp(txn.pin) eq 0 }"
     for secure, unless in (("; Secure", ""), ("", "!")):
         https = f"{unless}{{ var(txn.scheme) -m str https }}"
-        field = word_of(value + rest + secure)
+        field = word_of(given + rest + secure)
         yield f"http-response add-header Set-Cookie {field} if !{kept} {https}"
     yield "use-server %[var(txn.pin)] if { var(txn.pin) -m found }"

@@ -33,6 +33,11 @@ def literal(text: str) -> str:
     return text.replace("%", "%%")
 
 
+def value(text: str) -> str:
+    """Return *text* as one word that is read as a format: an empty one has no words of its own."""
+    return word(literal(text)) if text else "%[var(txn.nothing)]"
+
+
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\"'\"'") + "'"
 

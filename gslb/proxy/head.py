@@ -15,6 +15,7 @@ Fields keep their order; their names are lower case.  What is for this connectio
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import httptools
@@ -46,6 +47,7 @@ _HERE_ALONE: Final = frozenset(
 _HOST: Final = re.compile(rb"([A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} ")
+_KEEP_ALIVE: Final = frozenset((b"keep-alive",))
 _CRLFS: Final = b"\r\n"
 
 
@@ -166,13 +168,19 @@ class RequestReader:
 
 
 class ResponseReader:
-    """Reads the heads of responses."""
+    """Reads the heads of one connection's responses.
 
-    __slots__ = ("_fields", "_reason")
+    The parser waits for the body behind a head.  Where that is here whole it is given to it, which
+    costs less than a new parser; else the next head gets a new one.
+    """
+
+    __slots__ = ("_fields", "_parser", "_reason", "_waiting")
 
     def __init__(self) -> None:
         self._fields: Fields = []
         self._reason = b""
+        self._parser: httptools.HttpResponseParser | None = None
+        self._waiting: httptools.HttpResponseParser | None = None
 
     def on_status(self, reason: bytes) -> None:
         """Hear the reason phrase from the parser."""
@@ -182,6 +190,13 @@ class ResponseReader:
         """Hear a field from the parser."""
         self._fields.append((name.lower(), value))
 
+    def skip(self, octets: bytes, length: int) -> None:
+        """Let the parser pass by the body of *length* that *octets* begin with."""
+        parser = self._waiting
+        if parser is not None:
+            parser.feed_data(octets if len(octets) == length else octets[:length])
+            self._parser = parser
+
     def read(self, octets: bytes, method: bytes) -> ResponseHead:
         """Return the head that *octets* are, of a response to a request with *method*.
 
@@ -189,7 +204,9 @@ class ResponseReader:
         """
         self._reason = b""
         fields = self._fields = []
-        parser = httptools.HttpResponseParser(self)
+        parser, self._parser = self._parser, None
+        if parser is None:
+            parser = httptools.HttpResponseParser(self)
         try:
             parser.feed_data(octets)
         except httptools.HttpParserUpgrade:
@@ -197,12 +214,14 @@ class ResponseReader:
         except httptools.HttpParserError as error:
             raise MessageError(f"a response that is none: {error}", 502) from None
         head = ResponseHead()
-        head.status, head.reason, head.fields = parser.get_status_code(), self._reason, fields
-        head.minor = 0 if octets.startswith(b"HTTP/1.0") else 1
-        head.keep_alive = bool(head.minor)
-        if not 100 <= head.status <= 999:
-            raise MessageError(f"a response with status {head.status}", 502)
+        head.status = status = parser.get_status_code()
+        head.reason, head.fields = self._reason, fields
+        if octets.startswith(b"HTTP/1.0"):
+            head.minor, head.keep_alive = 0, False
+        if not 100 <= status <= 999:
+            raise MessageError(f"a response with status {status}", 502)
         _sort_response_fields(head, method)
+        self._waiting = parser if head.keep_alive and head.length > 0 else None
         return head
 
 
@@ -279,10 +298,7 @@ def _check_target(head: RequestHead) -> None:
     if b"#" in target:
         raise MessageError("a target with a fragment")
     if head.authority:
-        found = _HOST.fullmatch(head.authority)
-        if found is None:
-            raise MessageError("a Host that is none")
-        head.host = found[1].lower()
+        head.host = _host_of(head.authority)
     elif head.minor:
         raise MessageError("an empty Host")
 
@@ -310,11 +326,11 @@ def _sort_response_fields(head: ResponseHead, method: bytes) -> None:
             passing.append(pair)
     if options is not None:
         named = _options(options)
-        _drop_named(head, named)
-        if b"close" in named:
-            head.keep_alive = False
-        elif b"keep-alive" in named:
+        if named == _KEEP_ALIVE:
             head.keep_alive = True
+        else:
+            _drop_named(head, named)
+            head.keep_alive = b"close" not in named and (bool(head.minor) or b"keep-alive" in named)
     status = head.status
     if status == 101:
         head.upgrade = upgrade
@@ -338,8 +354,18 @@ def _length(value: bytes, status: int) -> int:
     return length
 
 
+@lru_cache(256)
 def _options(value: bytes) -> frozenset[bytes]:
     return frozenset(option.strip(b" \t") for option in value.lower().split(b","))
+
+
+@lru_cache(1024)
+def _host_of(authority: bytes) -> bytes:
+    """Return the host of an authority, in lower case without its port; raises MessageError."""
+    found = _HOST.fullmatch(authority)
+    if found is None:
+        raise MessageError("a Host that is none")
+    return found[1].lower()
 
 
 def _drop_named(head: RequestHead | ResponseHead, named: frozenset[bytes]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gslb.proxy.ejection import Outcome
 from gslb.proxy.sides import Phase
 
 if TYPE_CHECKING:
@@ -48,5 +49,5 @@ def _time_out(exchange: Exchange, phase: Phase) -> None:
         exchange.fail(408, "slow client")
     else:
         assert exchange.target is not None, "a request was sent to a member"
-        exchange.desk.observe(exchange, exchange.target, "timeout")
+        exchange.desk.failed(exchange, exchange.target, Outcome.TIMEOUT)
         exchange.to_another("timeout", safe=exchange.may_repeat())

@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
+from gslb.proxy.ejection import Outcome
 from gslb.proxy.head import Fields, ResponseHead
 from gslb.proxy.target import Target
 from gslb.tier import Forward, Redirect, Route
@@ -128,8 +129,11 @@ class Desk(Protocol):
     def may_retry(self, exchange: Exchange) -> bool:
         """Return whether the budget lets this be tried once more, and count it if so."""
 
-    def observe(self, exchange: Exchange, target: Target, outcome: str) -> None:
-        """Hear of one attempt: ``ok``, ``server_error``, ``connect_error`` or ``timeout``."""
+    def succeeded(self, exchange: Exchange, target: Target, now_s: float) -> None:
+        """Hear that a member answered, at *now_s*, and well."""
+
+    def failed(self, exchange: Exchange, target: Target, outcome: Outcome) -> None:
+        """Hear that a member did not answer, or badly."""
 
     def done(self, exchange: Exchange) -> None:
         """Hear that an exchange is over: it is to be counted, and logged."""

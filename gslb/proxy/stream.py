@@ -38,6 +38,12 @@ class Mode(IntEnum):
     OVER = 6
 
 
+# Members of an Enum are slow to look up in Python 3.11, and these are for every request.
+_HEAD: Final = Mode.HEAD
+_LENGTH: Final = Mode.LENGTH
+_WAITING: Final = Mode.WAITING
+
+
 class RequestSink(Protocol):
     """Who hears the requests of one connection."""
 
@@ -81,13 +87,31 @@ class RequestStream:
 
     def feed(self, octets: bytes) -> None:
         """Take in what came."""
-        if self.mode == Mode.LENGTH and len(octets) < self._left and not self._buffer:
-            self._left -= len(octets)
-            self._sink.on_body(octets)
-            return
+        if not self._buffer and not self._running:
+            mode = self.mode
+            if mode == _LENGTH and len(octets) < self._left:
+                self._left -= len(octets)
+                self._sink.on_body(octets)
+                return
+            if mode == _HEAD and octets.find(_END) + 4 == len(octets) <= self._head_max:
+                self._read_alone(octets)
+                return
         self._buffer = self._buffer + octets if self._buffer else octets
         if not self._running:
             self._run()
+
+    def _read_alone(self, octets: bytes) -> None:
+        """Read a head that nothing is behind, as most are."""
+        try:
+            head = self._reader.read(octets)
+        except MessageError:
+            self.mode = Mode.OVER
+            raise
+        if head.length:
+            self._expect_body(head.length)
+        else:
+            self.mode = Mode.WAITING
+        self._sink.on_request(head)
 
     def go_on(self) -> None:
         """Read the next request: the one before was answered, and its body was read whole."""
@@ -157,15 +181,18 @@ class RequestStream:
             return False
         head = self._reader.read(buffer[: end + 4])
         self._buffer = buffer[end + 4 :]
-        length = head.length
-        if not length:
+        if head.length:
+            self._expect_body(head.length)
+        else:
             self.mode = Mode.WAITING
-        elif length == CHUNKED:
+        self._sink.on_request(head)
+        return True
+
+    def _expect_body(self, length: int) -> None:
+        if length == CHUNKED:
             self.mode, self._chunks = Mode.CHUNKS, ChunkReader()
         else:
             self.mode, self._left = Mode.LENGTH, length
-        self._sink.on_request(head)
-        return True
 
 
 class ResponseSink(Protocol):
@@ -210,14 +237,10 @@ class ResponseStream:
     def feed(self, octets: bytes) -> None:
         """Take in what came; raises MessageError."""
         mode = self.mode
-        if mode == Mode.LENGTH:
-            if len(octets) < self._left:
-                self._left -= len(octets)
-                self._sink.on_data(octets)
-                return
-            self._read_length(octets)
-        elif mode == Mode.HEAD:
+        if mode == _HEAD:
             self._read_head(self._buffer + octets if self._buffer else octets)
+        elif mode == _LENGTH:
+            self._read_length(octets)
         elif mode == Mode.CHUNKS:
             self._read_chunks(octets)
         elif mode in (Mode.UNTIL_CLOSE, Mode.TUNNEL):
@@ -259,16 +282,18 @@ class ResponseStream:
     def _begin(self, head: ResponseHead, octets: bytes) -> None:
         length = head.length
         sink = self._sink
-        if head.status == 101:
+        if length > 0:
+            if len(octets) >= length:
+                self._reader.skip(octets, length)
+            self.mode, self._left = _LENGTH, length
+            sink.on_response(head)
+            if octets:
+                self._read_length(octets)
+        elif head.status == 101:
             self.mode = Mode.TUNNEL
             sink.on_response(head)
             if octets:
                 sink.on_data(octets)
-        elif length > 0:
-            self.mode, self._left = Mode.LENGTH, length
-            sink.on_response(head)
-            if octets:
-                self._read_length(octets)
         elif not length:
             self.mode, self._buffer = Mode.WAITING, octets
             sink.on_response(head)
@@ -292,7 +317,7 @@ class ResponseStream:
             return
         if len(octets) > left:
             octets, self._buffer = octets[:left], octets[left:]
-        self._left, self.mode = 0, Mode.WAITING
+        self._left, self.mode = 0, _WAITING
         self._sink.on_data(octets)
         self._sink.on_end([])
 

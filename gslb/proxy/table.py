@@ -20,6 +20,7 @@ from gslb.proxy.forwarding import Forwarder
 from gslb.proxy.pins import Pins
 from gslb.proxy.rules import Matcher
 from gslb.proxy.splitting import Split
+from gslb.proxy.tally import RouteTally, Tally
 from gslb.routing.geo import Atlas
 from gslb.tier import UNCHANGED, Balance, Forward, Page, Rate, Rewrite, Route, Tier
 
@@ -29,7 +30,8 @@ class Rule:
     """A route, with what is counted for it.
 
     `balance` is how members are chosen; where clients keep them by header or address, it hashes
-    on that.  `rewrite` is None where nothing is changed.
+    on that.  `rewrite` is None where nothing is changed.  `is_plain` says that neither anything of
+    a request but its route, nor what its client had before, decides which member it gets.
     """
 
     route: Route
@@ -39,6 +41,8 @@ class Rule:
     rates: tuple[tuple[Rate, Buckets], ...]
     budget: Budget
     pins: Pins | None
+    tally: RouteTally
+    is_plain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ def compile_table(
     *,
     workers: int,
     seed: int,
+    tally: Tally,
     previous: Table | None = None,
 ) -> Table:
     """Return the table of *tier* for one of *workers* processes in *region*."""
@@ -75,13 +80,14 @@ def compile_table(
     for service in routed(tier, services):
         name = service.text
         chooser = choosers[name] = known.get(name) or Chooser(region, seed)
-        chooser.adopt(service, tier.upstreams[name], tier.across, regions, atlas)
+        for target in chooser.adopt(service, tier.upstreams[name], tier.across, regions, atlas):
+            tally.forget(name, target)
     before = {} if previous is None else {rule.route.name: rule for rule in previous.rules.values()}
     return Table(
         tier,
         region,
         Matcher(tier.routes),
-        {id(route): _rule(route, workers, before.get(route.name)) for route in tier.routes},
+        {id(route): _rule(route, workers, before.get(route.name), tally) for route in tier.routes},
         choosers,
         _forwarders(tier, regions, region),
         tier.pages,
@@ -130,7 +136,7 @@ def proxies_of(regions: Regions) -> tuple[Network, ...]:
     )
 
 
-def _rule(route: Route, workers: int, before: Rule | None) -> Rule:
+def _rule(route: Route, workers: int, before: Rule | None, tally: Tally) -> Rule:
     affinity, action = route.affinity, route.action
     balance, pins = route.balance, None
     if affinity is not None and affinity.by != "cookie":
@@ -147,6 +153,8 @@ def _rule(route: Route, workers: int, before: Rule | None) -> Rule:
         before.rates if before is not None and same_rates else _buckets(route, workers),
         before.budget if before is not None and same_budget else Budget(route.retry.budget_percent),
         pins,
+        tally.of(route.name),
+        affinity is None and balance.kind not in ("ip_hash", "hash"),
     )
 
 

@@ -1,11 +1,16 @@
-"""What one worker counts, as plain numbers by name and labels, to be told whole."""
+"""What one worker counts, as plain numbers by name and labels, to be told whole.
+
+What happens with every request is counted in fields of its route's own tally and of its target; all
+else in one dictionary.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from typing import Final
 
-from gslb.proxy.exchange import Exchange
+from gslb.proxy.target import Target
 
 # Upper bounds in seconds of the histograms of durations; what is above is in a last bucket.
 BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -15,44 +20,73 @@ NO_ROUTE: Final = "none"
 Label = tuple[str, ...]
 
 
-class Tally:
-    """Counts by name and labels, and durations by route.
+class RouteTally:
+    """What is counted of one route: answers by status, octets of bodies, durations.
 
-    A histogram is a list: how many fell into each bucket, then the sum in seconds.
+    `times` is a histogram: how many fell into each bucket, then the sum in seconds.
     """
 
-    __slots__ = ("counts", "times")
+    __slots__ = ("octets_in", "octets_out", "statuses", "times")
 
     def __init__(self) -> None:
-        self.counts: dict[Label, float] = {}
-        self.times: dict[str, list[float]] = {}
+        self.statuses: dict[int, int] = {}
+        self.octets_in = 0
+        self.octets_out = 0
+        self.times = [0.0] * (len(BOUNDS_S) + 2)
+
+    def done(self, status: int, octets_in: int, octets_out: int, took_s: float) -> None:
+        """Count a request that was answered with *status* after *took_s*."""
+        statuses = self.statuses
+        statuses[status] = statuses.get(status, 0) + 1
+        self.octets_in += octets_in
+        self.octets_out += octets_out
+        times = self.times
+        times[bisect_left(BOUNDS_S, took_s)] += 1
+        times[-1] += took_s
+
+
+class Tally:
+    """All that a worker counts."""
+
+    __slots__ = ("_counts", "_routes")
+
+    def __init__(self) -> None:
+        self._counts: dict[Label, float] = {}
+        self._routes: dict[str, RouteTally] = {}
+
+    def of(self, route: str) -> RouteTally:
+        """Return the tally of the route of this name."""
+        return self._routes.setdefault(route, RouteTally())
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
         """Count something."""
         key = (name, *labels)
-        self.counts[key] = self.counts.get(key, 0) + by
+        self._counts[key] = self._counts.get(key, 0) + by
 
     def attempt(self, service: str, member: str, outcome: str) -> None:
-        """Count a request's try at a member."""
-        key = ("gslb_proxy_attempts_total", service, member, outcome)
-        counts = self.counts
-        counts[key] = counts.get(key, 0) + 1
+        """Count a request's try at a member that did not end well."""
+        self.count("gslb_proxy_attempts_total", service, member, outcome)
 
-    def done(self, exchange: Exchange, now_s: float) -> None:
-        """Count an exchange that is over."""
-        route = NO_ROUTE if exchange.route is None else exchange.route.name
-        counts = self.counts
-        key = ("gslb_proxy_requests_total", route, str(exchange.status))
-        counts[key] = counts.get(key, 0) + 1
-        upload = exchange.upload
-        if upload is not None:
-            self.count("gslb_proxy_bytes_total", route, "in", by=upload.received)
-        if exchange.sent_out:
-            key = ("gslb_proxy_bytes_total", route, "out")
-            counts[key] = counts.get(key, 0) + exchange.sent_out
-        times = self.times.get(route)
-        if times is None:
-            times = self.times[route] = [0.0] * (len(BOUNDS_S) + 2)
-        took_s = now_s - exchange.began_s
-        times[bisect_left(BOUNDS_S, took_s)] += 1
-        times[-1] += took_s
+    def forget(self, service: str, target: Target) -> None:
+        """Keep what was counted in a target that is no more."""
+        if target.oks:
+            self.count("gslb_proxy_attempts_total", service, target.name, "ok", by=target.oks)
+            target.oks = 0
+
+    def counts(self, targets: Iterable[tuple[str, Target]]) -> dict[Label, float]:
+        """Return all counts, with those of *targets* of services."""
+        found = dict(self._counts)
+        for service, target in targets:
+            if target.oks:
+                key = ("gslb_proxy_attempts_total", service, target.name, "ok")
+                found[key] = found.get(key, 0) + target.oks
+        for name, route in self._routes.items():
+            for status, count in route.statuses.items():
+                found["gslb_proxy_requests_total", name, str(status)] = count
+            found["gslb_proxy_bytes_total", name, "in"] = route.octets_in
+            found["gslb_proxy_bytes_total", name, "out"] = route.octets_out
+        return found
+
+    def times(self) -> dict[str, list[float]]:
+        """Return the histogram of each route's durations."""
+        return {name: list(route.times) for name, route in self._routes.items() if any(route.times)}

@@ -28,6 +28,7 @@ class Target:
     remembered of it, as of the time `ewma_at_s`; 0.0 is for one that was never measured
     (`gslb.proxy.leasttime`).  `connections` is how many connections are open.  `upstream` is the
     worker's own: its pool of connections.  `is_proxy` says that it is another region's proxy.
+    `oks` counts the requests that it answered well.
     """
 
     name: str
@@ -40,3 +41,4 @@ class Target:
     connections: int = 0
     upstream: object | None = None
     is_proxy: bool = False
+    oks: int = 0
