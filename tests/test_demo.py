@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import aiohttp
 import pytest
 
 from tests import peers
@@ -35,6 +36,12 @@ class Demo:
         """The processes of the members, by address."""
         found = re.findall(r"(127\.\d+\.\d+\.\d+) \(pid (\d+)\)", self.guide)
         return {address: int(pid) for address, pid in found}
+
+    @property
+    def tiers(self) -> dict[str, int]:
+        """The processes of the tiers, by address and port."""
+        found = re.findall(r"(127\.\d+\.0\.100:\d+) \(pid (\d+)\)", self.guide)
+        return {target: int(pid) for target, pid in found}
 
     def lines(self, start: str) -> list[str]:
         """Return the lines to copy that start so."""
@@ -91,6 +98,13 @@ async def gslb(*arguments: str) -> tuple[int, str]:
     return process.returncode, out.decode() or err.decode()
 
 
+async def serves(url: str) -> tuple[int, str]:
+    """Return the status of a request to *url*, and the region that served it."""
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        text = await response.text()
+        return response.status, text.split()[2] if response.ok else text
+
+
 async def becomes(line: str, prefix: str) -> None:
     """Run a line with dig until all its answers start so."""
     dug = None
@@ -128,11 +142,15 @@ async def test_every_line_of_the_guide_does_what_it_says():
         (why,) = (line for line in it.lines("dig") if "CH TXT" in line)
         explained = await run(why)
 
+        (curl,) = it.lines("curl ")
+        before = await serves(curl.split()[1])
+
         first, second = it.lines("kill ")
         await run_kill(first)
         await becomes(west, "127.2.0.2")
         await run_kill(second)
-        await becomes(west, "127.1.0.")
+        at_once = await serves(curl.split()[1])
+        await becomes(west, "127.2.0.100")
 
         (drain,) = it.lines("gslb drain")
         (release,) = it.lines("gslb release")
@@ -144,8 +162,10 @@ async def test_every_line_of_the_guide_does_what_it_says():
         released = await run(release)
         os.killpg(it.process.pid, signal.SIGINT)
         code, err = await it.ended()
-        await gone(it.pids)
+        await gone({**it.pids, **it.tiers})
 
+    assert before == (200, "eu-west")
+    assert at_once in ((200, "us-east"), (200, "ap-south"))
     assert "www.example.com A for 198.51.100.0/26: rung 1" in explained
     assert "127.1.0.1" in drained
     assert "127.1.0.1" in released
@@ -176,10 +196,28 @@ async def test_it_stops_by_itself_when_it_is_told_for_how_long():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["TERM", "KILL"])
-async def test_no_member_outlives_it_however_it_ends(number):
+async def test_neither_members_nor_tiers_outlive_it_however_it_ends(number):
     async with demo() as it:
         it.process.send_signal(number)
         await it.ended()
-        await gone(it.pids)
+        await gone({**it.pids, **it.tiers})
 
     assert len(it.pids) == 6
+    assert len(it.tiers) == 3
+
+
+async def test_a_region_whose_members_are_stopped_is_served_by_the_next_one_through_its_tier():
+    async with demo() as it:
+        for number, region in enumerate(REGIONS, 1):
+            (target,) = (each for each in it.tiers if each.startswith(f"127.{number}."))
+            assert await serves(f"http://{target}/") == (200, region)
+        for address, pid in it.pids.items():
+            if address.startswith("127.1."):
+                os.kill(pid, signal.SIGTERM)
+        (target,) = (each for each in it.tiers if each.startswith("127.1."))
+
+        # Each is a new connection; the first of them finds out.
+        answers = [await serves(f"http://{target}/") for _ in range(20)]
+
+    assert {status for status, _ in answers} == {200}
+    assert {region for _, region in answers} <= {"eu-west", "ap-south"}

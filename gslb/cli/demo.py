@@ -14,9 +14,9 @@ def demo(
         float, typer.Option("--for", help="Stop after so many seconds; 0 runs until Ctrl-C.")
     ] = 0.0,
 ) -> None:
-    """Run a whole world on loopback: three regions, real HTTP members, a nameserver.
+    """Run a whole world on loopback: three regions, real HTTP members and tiers, a nameserver.
 
-    Prints the `dig` lines to try.  Nothing is written but a temporary folder.
+    Prints the `dig` and `curl` lines to try.  Nothing is written but a temporary folder.
 
     exit status: 0 stopped, 1 an address that it needs is taken
     """

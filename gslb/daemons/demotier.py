@@ -6,6 +6,7 @@ holds the other end of its stdin.
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
@@ -34,4 +35,5 @@ async def serve(path: Path, region: str) -> str | None:
 
 if __name__ == "__main__":
     logs.set_up()
+    logging.getLogger("gslb").setLevel(logging.WARNING)  # the node tells of the same members
     sys.exit(uvloop.run(serve(Path(sys.argv[1]), sys.argv[2])))
