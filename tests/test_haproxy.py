@@ -139,6 +139,18 @@ async def test_a_request_under_way_outlives_a_reload():
         assert (await slow).status == 200
 
 
+async def test_a_connection_that_is_kept_has_one_request_more_after_a_reload():
+    async with running(Tier(routes=(EVEN,)), members=("us1",)) as tier:
+        reader, writer = await asyncio.open_connection("127.0.0.1", tier.port)
+        for _ in range(2):
+            writer.write(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200")
+            await tier.haproxy.reload(tier.plan)
+        assert b"connection: close" in head.lower()
+        writer.close()
+
+
 async def teaches(api):
     """Wait until a new process would teach the next one: at first it waits to be taught itself."""
     async with asyncio.timeout(PATIENCE_S):
