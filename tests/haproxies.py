@@ -116,6 +116,7 @@ class Told:
     member: str = ""
     path: str = ""
     line: str = ""
+    body: int = 0
     fields: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -174,6 +175,7 @@ async def told(client: aiohttp.ClientSession, url: str, **more: Any) -> Told:
                 about["line"],
                 about["fields"],
             )
+            found.body = about["body"]
             found.path = about["line"].split(" ")[1]
         return found
 

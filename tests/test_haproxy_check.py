@@ -156,9 +156,10 @@ def test_what_is_a_little_otherwise_is_noted():
     assert [note.partition(":")[0] for note in rendered(GOOD).notes] == [
         "timeouts",
         "retry",
+        "buffer",
         "eject",
     ]
-    same = to_www(timeouts=Timeouts(response_s=5, idle_s=5), retry=Retry(tries=1))
+    same = to_www(timeouts=Timeouts(response_s=5, idle_s=5), retry=Retry(tries=1), buffer=0)
     quiet = replace(of_upstream(ejection=None), routes=(same,))
     assert not rendered(quiet).notes
     twice = replace(quiet, routes=(same, replace(same, balance=Balance("random"))))

@@ -243,6 +243,19 @@ async def test_forwarding_fields_of_strangers_are_replaced_and_of_the_trusted_ar
         assert got.headers["Via"] == "1.1 gslb"
 
 
+async def test_a_head_beyond_what_is_allowed_is_refused():
+    async with running(Tier(routes=(to_www(),)), members=("us1",)) as tier:
+        for octets, status in ((30_000, 200), (33_000, 431)):
+            assert await status_of(tier.port, "/", "X: " + "x" * octets) == status
+            assert await status_of(tier.port, "/" + "x" * octets) == status
+
+
+async def test_a_body_is_passed_on_whole_whatever_is_read_ahead():
+    async with running(Tier(routes=(to_www(),)), members=("us1",)) as tier:
+        for octets in (0, 1, 20_000, 70_000, 1_000_000):
+            assert (await tier.get("/", method="POST", data=b"x" * octets)).body == octets
+
+
 async def test_a_body_beyond_what_is_allowed_is_refused():
     small = to_www(path="/small", body_max=10)
     unread = to_www(path="/unread", body_max=10, buffer=0)

@@ -182,7 +182,6 @@ def _trusted(tier: Tier, regions: Mapping[str, Region]) -> list[str]:
 
 
 def _global(tier: Tier, folder: str, files: str) -> Iterator[str]:
-    buffer = max((route.buffer for route in tier.routes), default=0)
     yield "global"
     yield f"    stats socket {word(folder + '/' + SOCKET)} mode 600 level admin expose-fd listeners"
     yield "    stats timeout 30s"
@@ -192,7 +191,7 @@ def _global(tier: Tier, folder: str, files: str) -> Iterator[str]:
         yield f"    nbthread {tier.workers}"
     yield f"    maxconn {tier.limits.connections_max}"
     yield "    no strict-limits"
-    yield f"    tune.bufsize {max(16 * KIB, tier.limits.head_max + buffer) + ROOM}"
+    yield f"    tune.bufsize {tier.limits.head_max + haproxyroutes.read_ahead(tier) + ROOM}"
     yield "    tune.maxrewrite 4096"
     yield f"    tune.http.maxhdr {tier.limits.fields_max + 1}"
     yield "    tune.ssl.default-dh-param 2048"

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping
 from gslb.errors import Inexpressible
 from gslb.model import Fence, Region, Service
 from gslb.proxy.haproxypools import pools_of, upstream_of
-from gslb.proxy.haproxyroutes import first_counter
+from gslb.proxy.haproxyroutes import first_counter, read_ahead
 from gslb.proxy.haproxywords import ARGUMENT, TIME_MAX_S, TOKEN, is_plain
 from gslb.tier import (
+    KIB,
     Balance,
     Deny,
     Ejection,
@@ -70,6 +71,9 @@ def notes(tier: Tier) -> list[str]:
         found.append("timeouts: HAProxy has one time for response and idle: that of idle is used")
     if any(route.retry.tries > 1 for route in forwards):
         found.append("retry: HAProxy keeps no budget: each request is tried as often as it may be")
+    if any(route.buffer > read_ahead(tier) for route in forwards):
+        kib = read_ahead(tier) // KIB
+        found.append(f"buffer: HAProxy reads {kib} KiB ahead, and more only where it is written")
     if any(each.ejection is not None for each in _upstreams(tier)):
         found.append(
             "eject: HAProxy counts errors of both kinds together, looks after `base` whether a"
@@ -102,7 +106,7 @@ def _whole(tier: Tier, region: str, regions: Mapping[str, Region]) -> Iterator[I
             yield Inexpressible("listen", problem, f"write addresses in regions.{region}.proxies")
     if not tier.listeners:
         yield Inexpressible("listen", "there is no port to listen at", "write listen: [80]")
-    if tier.limits.head_max + _buffer(tier) > READ_AHEAD_MAX:
+    if tier.limits.head_max + read_ahead(tier) > READ_AHEAD_MAX:
         problem = "head_size and the greatest buffer are kept for each connection: 1MiB at most"
         yield Inexpressible("limits.head_size", problem, "write less in limits or routes")
     if tier.limits.fields_max > 32_000:
@@ -124,10 +128,6 @@ def _whole(tier: Tier, region: str, regions: Mapping[str, Region]) -> Iterator[I
         yield from _time(f"limits.{key}", time_s)
     if tier.across.tls is not None and tier.across.tls.name is not None:
         yield from _name("across.tls.name", tier.across.tls.name)
-
-
-def _buffer(tier: Tier) -> int:
-    return max((route.buffer for route in tier.routes), default=0)
 
 
 def _fits(tier: Tier, key: str, body: bytes) -> Iterator[Inexpressible]:

@@ -12,12 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gslb.proxy.haproxypools import key_of, suffix
 from gslb.proxy.haproxywords import argument, literal, milliseconds, phrase, word
-from gslb.tier import Deny, Forward, Has, Match, Page, Rate, Redirect, Respond, Route, Tier
+from gslb.tier import KIB, Deny, Forward, Has, Match, Page, Rate, Redirect, Respond, Route, Tier
 
 HOPS_MAX = 8
-TRUSTED_HOPS = 8  # how many proxies before a client are looked past
-DOT_PASSES = 8  # how deep `..` may go until a request is refused
+TRUSTED_HOPS = 4  # how many proxies before a client are looked past
+DOT_PASSES = 6  # how deep `..` may go until a request is refused
 BODILESS = (204, 304)  # RFC 9110 15.3.5 and 15.4.5
+READ_AHEAD = 16 * KIB  # octets of a body, where nobody wrote how many
+READ_AHEAD_USUAL = 64 * KIB  # what a route has that says nothing
 HOPS = "x-gslb-hops"
 TRACE = "'^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$'"
 FILLED = {
@@ -243,25 +245,37 @@ def table(name: str, rate: Rate) -> Iterator[str]:
     yield f"    stick-table type {kind} size {size} expire {window} peers gslb {kept}"
 
 
+def read_ahead(tier: Tier) -> int:
+    """Return how many octets of a body HAProxy has room for before a member is chosen.
+
+    Its buffers are of one size for all, and are copied whole where a request may be tried again:
+    they are made larger only for what was written.
+    """
+    written = {route.buffer for route in tier.routes} - {READ_AHEAD_USUAL}
+    return max(READ_AHEAD, *written) if written else READ_AHEAD
+
+
 def _body(tier: Tier, index: int, route: Route) -> Iterator[str]:
     """Yield how a body is waited for and measured, before a member is chosen."""
+    room = read_ahead(tier)
     wait = f"wait-for-body time {milliseconds(tier.limits.body_s)} at-least"
     if route.body_max is None:
         if route.buffer:
-            yield f"http-request {wait} {route.buffer} if r{index}"
+            yield f"http-request {wait} {min(route.buffer, room)} if r{index}"
         return
     too_much = f"{{ req.body_size gt {route.body_max} }}"
     announced = f"{{ req.hdr_val(content-length) gt {route.body_max} }}"
     yield f"http-request {reply(tier.pages, 413)} if r{index} {announced}"
     unknown = "!{ req.hdr(content-length) -m found }"
-    most = min(route.body_max + 1, max(1, route.buffer))
+    most = min(route.body_max + 1, max(1, route.buffer), room)
     yield f"http-request {wait} {most} if r{index} {unknown}"
     yield f"http-request {reply(tier.pages, 413)} if r{index} {unknown} {too_much}"
     if route.body_max + 1 > most:
         open_end = f"{{ req.body_size ge {most} }}"
         yield f"http-request {reply(tier.pages, 411)} if r{index} {unknown} {open_end}"
     if route.buffer:
-        yield f"http-request {wait} {route.buffer} if r{index} !{unknown[1:]}"
+        known = unknown.removeprefix("!")
+        yield f"http-request {wait} {min(route.buffer, room)} if r{index} {known}"
 
 
 def _forward(
