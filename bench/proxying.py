@@ -32,7 +32,7 @@ STEADY_CONNECTIONS = 256
 STEADY_PART = 0.5  # of what the slowest can
 # A proxy that does less than this part of nginx is left out of the higher of two steady rates.
 FAST_MIN = 0.4
-SLOW_RATE, SLOW_CONNECTIONS, SLOW_SECONDS_MIN = 600.0, 200, 8.0
+SLOW_RATE, SLOW_CONNECTIONS, SLOW_SECONDS_MIN, SLOW_ROUNDS_MAX = 600.0, 200, 8.0, 3
 NOTE_MAX = 200
 DIRECT = "members directly"
 
@@ -112,7 +112,8 @@ def measure(
 def _one(found: store.Result, name: str, up: Mapping[str, Running], quick_port: int) -> None:
     seconds, rounds = found["seconds"], found["rounds"]
     if name == SLOW:
-        found["slow"] = list(_slow(up, max(SLOW_SECONDS_MIN, seconds), rounds, found["notes"]))
+        seconds, rounds = max(SLOW_SECONDS_MIN, seconds), min(SLOW_ROUNDS_MAX, rounds)
+        found["slow"] = list(_slow(up, seconds, rounds, found["notes"]))
     elif name == IDLE:
         found["idle"] = list(_idle(up, found["notes"]))
     elif name == STEADY:

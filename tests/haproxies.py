@@ -25,8 +25,8 @@ import aiohttp
 
 from gslb.daemons.haproxy import Haproxy, Plan
 from gslb.model import Member, Region, Service
-from gslb.proxy.haproxy import PROXIES, Wanted
-from gslb.tier import Forward, Listener, Match, Route, Tier
+from gslb.proxy.haproxy import PROXIES, Rendered, Wanted, render
+from gslb.tier import Forward, Listener, Match, Route, Tier, Upstream
 from tests.peers import program
 from tests.servers import free_port
 
@@ -233,3 +233,45 @@ async def running(
         for origin in run.origins.values():
             origin.answers.set()
             await origin.kill()
+
+
+WANTED = {
+    WWW: [
+        Wanted("one", "192.0.2.1", 80, "us", 1000),
+        Wanted("two", "2001:db8::1", 80, "us", 1, "drain"),
+        Wanted("three", "192.0.2.3", 80, "eu", 1, "maint", backup=True),
+    ],
+    PROXIES: [Wanted("eu", "127.0.0.2", 80, "eu")],
+}
+GOOD = Tier(listeners=(Listener(port=80),), routes=(to_www(),))
+
+
+def rendered(
+    tier: Tier,
+    folder: str = "/nowhere",
+    region: str = "us",
+    services: Mapping[str, Service] | None = None,
+    wanted: Mapping[str, Sequence[Wanted]] | None = None,
+    order: Sequence[str] = ("eu",),
+) -> Rendered:
+    """Render *tier* for servers that nobody speaks to."""
+    return render(
+        tier,
+        region,
+        services=services or {},
+        regions=REGIONS,
+        order=order,
+        wanted=WANTED if wanted is None else wanted,
+        folder=folder,
+        files=folder,
+    )
+
+
+def of_upstream(**more: Any) -> Tier:
+    """Return a tier whose one service is connected to so."""
+    return replace(GOOD, upstreams={WWW: Upstream(service=WWW, **more)})
+
+
+def of_route(**more: Any) -> Tier:
+    """Return a tier with one route of all requests."""
+    return replace(GOOD, routes=(to_www(**more),))

@@ -46,7 +46,7 @@ def test_the_summary_says_who_votes_and_how_votes_travel(check):
     lines = [line.split() for line in said.stdout.splitlines()]
     assert said.exit_code == 0
     assert ["eu", "prober", "eu-west", "3"] in lines
-    assert ["us", "3"] in lines
+    assert ["us", "prober", "3"] in lines
     assert "reports and words travel over HTTP between ns1" in said.stdout
     assert KEY not in said.output
 
@@ -88,3 +88,35 @@ def test_without_voters_the_summary_says_nothing_of_them(check):
 )
 def test_who_votes_may_change_while_a_node_runs_but_not_how_it_takes_part(tmp_path, old, new, keys):
     assert needs_restart(Folder(tmp_path).load(old), Folder(tmp_path).load(new)) == keys
+
+
+TIER = (
+    "proxy: {listen: [80, {port: 443, tls: {certificates: [www.pem]}}, "
+    "{port: 25, mode: tcp, service: www.example.com}], routes: [{service: www.example.com}]}\n"
+)
+WITH_TIER = MAIN.replace("-6.26]}", "-6.26], proxies: [192.0.2.80]}") + TIER
+
+
+def test_the_summary_says_where_the_tier_listens_and_what_it_routes(check):
+    said = check(WITH_TIER)
+
+    line = "proxies listen at 80 (http), 443 (https), 25 (tcp): 1 route to 1 service"
+    assert said.exit_code == 0
+    assert line in said.stdout.splitlines()
+    assert json.loads(check(WITH_TIER, "--json").stdout)["tier"] == {
+        "engine": "gslb",
+        "ports": [80, 443, 25],
+        "routes": ["route 1"],
+        "services": ["www.example.com"],
+    }
+    assert json.loads(check(MAIN, "--json").stdout)["tier"] is None
+
+
+def test_files_of_the_tier_are_missed_where_it_runs_and_warned_of_elsewhere(check):
+    anywhere, there = check(WITH_TIER), check(WITH_TIER, "--region", "eu-west")
+
+    assert anywhere.exit_code == 0
+    assert "warning: " in anywhere.stderr
+    assert "needed where `gslb proxy` runs" in anywhere.stderr
+    assert there.exit_code == 1
+    assert "www.pem cannot be read" in there.stderr

@@ -5,20 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from dataclasses import replace
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from gslb.errors import EngineError, Inexpressible
-from gslb.model import Fact, Fence, Listed, Member, Region, Service
-from gslb.proxy import haproxywords
-from gslb.proxy.haproxy import CONFIG, PROXIES, Rendered, Wanted, render
-from gslb.proxy.haproxydiff import Seen, changes, seen_in
-from gslb.proxy.haproxyfigures import figures
+from gslb.errors import EngineError
+from gslb.proxy.haproxy import CONFIG, Rendered, Wanted
 from gslb.tier import (
     Across,
     Affinity,
@@ -44,15 +38,13 @@ from gslb.tier import (
     Upstream,
     UpstreamTls,
 )
-from tests.haproxies import REGIONS, WWW, to_www
+from tests.haproxies import WANTED, WWW, rendered, to_www
 from tests.peers import program
 from tests.servers import Authority
 
 EXAMPLES = 25
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)  # each example is a process
-QUICKLY = settings(
-    max_examples=EXAMPLES, phases=PHASES, suppress_health_check=list(HealthCheck)
-)
+QUICKLY = settings(max_examples=EXAMPLES, phases=PHASES, suppress_health_check=list(HealthCheck))
 OTHER = "canary.example.com"
 SERVICES = st.sampled_from([WWW, OTHER, "*.w.example.com"])
 
@@ -236,29 +228,6 @@ def tiers_of(*, wild):
     )
 
 
-def rendered(tier, folder="/nowhere", region="us", services=None, wanted=None, order=("eu",)):
-    return render(
-        tier,
-        region,
-        services=services or {},
-        regions=REGIONS,
-        order=order,
-        wanted=wanted or WANTED,
-        folder=folder,
-        files=folder,
-    )
-
-
-WANTED = {
-    WWW: [
-        Wanted("one", "192.0.2.1", 80, "us", 1000),
-        Wanted("two", "2001:db8::1", 80, "us", 1, "drain"),
-        Wanted("three", "192.0.2.3", 80, "eu", 1, "maint", backup=True),
-    ],
-    PROXIES: [Wanted("eu", "127.0.0.2", 80, "eu")],
-}
-
-
 def check(made: Rendered, folder: Path) -> str:
     """Have HAProxy look at a configuration; return what it does not like."""
     for name, content in {**made.files, CONFIG: made.config.encode()}.items():
@@ -335,237 +304,89 @@ def test_haproxy_takes_listeners_with_tls(tmp_path):
         assert not check(made, Path(name))
 
 
-REGION = Region("us", None, (Member(ip_address("127.0.0.1")),))
-GOOD = Tier(listeners=(Listener(port=80),), routes=(to_www(),))
-
-
-def of_route(**more):
-    return replace(GOOD, routes=(to_www(**more),))
-
-
-def matching(**match):
-    return replace(GOOD, routes=(Route(name="m", matches=(Match(**match),), action=Deny()),))
-
-
-def upstream(**more):
-    return replace(GOOD, upstreams={WWW: Upstream(service=WWW, **more)})
-
-
-def acting(action):
-    return replace(GOOD, routes=(Route(name="a", action=action),))
-
-
-@pytest.mark.parametrize(
-    ("key", "tier"),
-    [
-        ("listen", Tier()),
-        ("limits.head_size", replace(GOOD, limits=Limits(head_max=2 << 20))),
-        ("limits.fields", replace(GOOD, limits=Limits(fields_max=40_000))),
-        ("limits.keep_alive", replace(GOOD, limits=Limits(keep_alive_s=1e9))),
-        ("errors.302", replace(GOOD, pages={302: Page(b"")})),
-        ("errors.503", replace(GOOD, pages={503: Page(b"x" * 20_000)})),
-        ("errors.503", replace(GOOD, pages={503: Page(b"", "a\nb")})),
-        ("via", replace(GOOD, via="a\r\nX: y")),
-        ("across.tls.name", replace(GOOD, across=Across(tls=UpstreamTls(name="a b")))),
-        ("routes[0].name", of_route(name="a\0b")),
-        ("routes[0].match[0].countries", matching(countries=frozenset({"DE"}))),
-        ("routes[0].match[0].path", matching(path_kind="glob", path="/*")),
-        ("routes[0].match[0]", matching(path="/a\nb")),
-        ("routes[0].match[0]", matching(headers=tuple(Has(f"x{n}") for n in range(50)))),
-        ("routes[0].match[0].method", matching(methods=frozenset({"A B"}))),
-        ("routes[0].match[0].header.a b", matching(headers=(Has("a b"),))),
-        ("routes[0].match[0].query.a(b", matching(query=(Has("a(b"),))),
-        ("routes[0].match[0].cookie.c", matching(cookies=(Has("c", pattern="a\n"),))),
-        ("routes[0].redirect.status", acting(Redirect("/", 300))),
-        ("routes[0].redirect", acting(Redirect("/\n"))),
-        ("routes[0].respond.status", acting(Respond(103))),
-        ("routes[0].respond.type", acting(Respond(200, b"", "a\n"))),
-        ("routes[0].respond.body", acting(Respond(200, b"x" * 20_000))),
-        ("routes[0].deny", acting(Deny(600))),
-        ("routes[0].split", acting(Forward(((WWW, 0),)))),
-        ("routes[0].sticky", acting(Forward(((WWW, 1),), "a=b"))),
-        ("routes[0].balance", of_route(balance=Balance("least_time"))),
-        ("routes[0].balance.bound", of_route(balance=Balance("hash", "path", None, 1.001))),
-        ("routes[0].balance.hash", of_route(balance=Balance("hash", "cookie", "a b"))),
-        ("routes[0].affinity.key", of_route(affinity=Affinity(by="cookie", name="c"))),
-        ("routes[0].affinity.cookie", of_route(affinity=Affinity(by="cookie", name="", key=b"k"))),
-        ("routes[0].affinity.header", of_route(affinity=Affinity(by="header", name="a b"))),
-        ("routes[0].affinity", of_route(affinity=Affinity(by="star sign"))),
-        ("routes[0].rewrite.path.to", of_route(rewrite=Rewrite(path_to=r"\g<1>"))),
-        ("routes[0].rewrite.set.a b", of_route(rewrite=Rewrite(set=(("a b", ""),)))),
-        ("routes[0].rewrite.remove", of_route(rewrite=Rewrite(remove=frozenset({""})))),
-        ("routes[0].timeouts.total", of_route(timeouts=Timeouts(total_s=5))),
-        ("routes[0].timeouts.response", of_route(timeouts=Timeouts(response_s=5))),
-        ("routes[0].retry.budget", of_route(retry=Retry(budget_percent=10))),
-        ("routes[0].retry.statuses", of_route(retry=Retry(statuses=frozenset({418})))),
-        ("routes[0].rates", of_route(rates=(Rate(1, 1),) * 4)),
-        ("routes[0].rates[0].by", of_route(rates=(Rate(1, 1, "header", "a b"),))),
-        ("services.www.example.com.queue", upstream(queue_max=0)),
-        ("services.www.example.com.slow_start", upstream(slow_start_s=1e9)),
-        ("services.www.example.com.tls.name", upstream(tls=UpstreamTls(name="a b"))),
-        ("services.www.example.com.eject.slow_factor", upstream(ejection=Ejection(slow_factor=2))),
-        ("services.www.example.com.eject.max", upstream(ejection=Ejection(max_s=20))),
-        ("services.www.example.com.eject.most", upstream(ejection=Ejection(most_percent=10))),
-        ("services.www.example.com.eject.errors", upstream(ejection=Ejection(errors=7))),
-    ],
+FULL = Tier(
+    listeners=(
+        Listener(port=80, proxy_protocol=True),
+        Listener(port=81, mode="tcp", passes=(PassRoute((), OTHER, Balance("random")),)),
+        Listener(port=82, mode="tcp", passes=(PassRoute(("*.x.example.com",), OTHER),)),
+    ),
+    limits=Limits(connections_per_client=5),
+    routes=(
+        Route(name="gone", matches=(Match(cookies=(Has("c", absent=True),)),), action=Deny(204)),
+        Route(name="empty", matches=(Match(path_kind="exact", path=""),), action=Respond(204)),
+        Route(
+            name="query",
+            matches=(Match(query=(Has("q", pattern=""),), hosts=("*.example.com",)),),
+            action=Redirect("{scheme}://x"),
+            rates=(Rate(1, 1, "route"), Rate(1, 1, "header", "X-Key")),
+        ),
+        Route(
+            name="said",
+            matches=(Match(cookies=(Has("c", value="v"),)),),
+            action=Respond(200, b"said"),
+            rates=(Rate(10, 5),),
+        ),
+        Route(
+            name="split",
+            matches=(Match(headers=(Has("h"),), methods=frozenset({"GET"}), path=""),),
+            action=Forward(((WWW, 2), (OTHER, 1), ("never", 0))),
+            rewrite=Rewrite(path_pattern="", path_to="x", host="", response_set=(("a", ""),)),
+        ),
+        Route(
+            name="sticky",
+            matches=(Match(path="/a", scheme="https", clients=(ip_network("10.0.0.0/8"),)),),
+            action=Forward(((WWW, 2), (OTHER, 1)), sticky="part"),
+            affinity=Affinity(by="cookie", name="at", key=b"key"),
+            body_max=5,
+            buffer=0,
+        ),
+        to_www(name="h", path="/h", affinity=Affinity(by="header", name="u"), body_max=10),
+        to_www(affinity=Affinity(by="client"), balance=Balance("hash", "path"), buffer=0),
+        to_www(balance=Balance("ip_hash"), retry=Retry(statuses=frozenset({503})), hsts_s=3),
+    ),
+    upstreams={
+        WWW: Upstream(
+            service=WWW,
+            host="in",
+            tls=UpstreamTls(name=WWW),
+            slow_start_s=1,
+            proxy_protocol=1,
+            ejection=Ejection(errors=None),
+        ),
+        OTHER: Upstream(
+            service=OTHER,
+            tls=UpstreamTls(verify=False, name="x"),
+            proxy_protocol=2,
+            ejection=Ejection(errors=None, connect_errors=None),
+        ),
+    },
+    across=Across(to=("proxies", "members"), tls=UpstreamTls(ca_file="/nowhere/ca.pem")),
+    pages={429: Page(b"<p>slowly</p>")},
+    workers=2,
+    via="gslb",
+    access_log="stdout",
+    trusted=(ip_network("10.0.0.0/8"),),
 )
-def test_what_haproxy_has_no_words_for_is_complained_of_by_its_key(key, tier):
-    with pytest.raises(EngineError) as caught:
-        rendered(tier)
-    assert key in {each.key for each in caught.value.inexpressible}
-    assert f"proxy.{key}: " in str(caught.value)
 
 
-def test_in_tcp_mode_there_is_nothing_to_hash_but_the_client_and_no_host_to_verify():
-    passes = (PassRoute((), WWW, Balance("hash", "path")),)
-    listeners = (Listener(port=80, mode="tcp", passes=passes),)
-    tier = Tier(listeners=listeners, upstreams={WWW: Upstream(service=WWW, tls=UpstreamTls())})
-    with pytest.raises(EngineError) as caught:
-        rendered(tier)
-    assert [each.key for each in caught.value.inexpressible] == [
-        "listen[0].pass[0].balance.hash",
-        "services.www.example.com.tls.name",
-    ]
-
-
-def test_a_region_without_proxies_has_nowhere_to_listen():
-    named = Region("named", None, (Member("proxy.example.com"),))
-    for region in (named, Region("none")):
-        with pytest.raises(EngineError, match=r"proxy\.listen: "):
-            render(
-                GOOD,
-                region.name,
-                services={},
-                regions={region.name: region},
-                order=[],
-                wanted={},
-                folder="/nowhere",
-                files="/nowhere",
-            )
-    with pytest.raises(EngineError):
-        rendered(GOOD, region="elsewhere")
-
-
-def test_a_fence_is_kept_only_by_going_nowhere():
-    fence = Fence((Listed(Fact.COUNTRIES, (("DE", (("eu",),)),)),))
-    service = Service(name=b"", text=WWW, zone=b"", pools=(), route=(fence,))
-    for to, kept in ((("members",), False), ((), True)):
-        tier = replace(GOOD, across=Across(to=to))
-        if kept:
-            assert rendered(tier, services={WWW: service}).backends
-        else:
-            with pytest.raises(EngineError, match=r"across\.to"):
-                rendered(tier, services={WWW: service})
-
-
-def test_what_is_a_little_otherwise_is_noted():
-    assert [note.partition(":")[0] for note in rendered(GOOD).notes] == [
-        "timeouts",
-        "retry",
-        "eject",
-    ]
-    same = to_www(timeouts=Timeouts(response_s=5, idle_s=5), retry=Retry(tries=1))
-    quiet = replace(upstream(ejection=None), routes=(same,))
-    assert not rendered(quiet).notes
-    twice = replace(quiet, routes=(same, replace(same, balance=Balance("random"))))
-    assert "2 manners" in rendered(twice).notes[0]
-
-
-def test_routes_that_are_alike_share_a_pool_and_names_of_regions_may_be_odd():
-    first, second = to_www(name="a", path="/a"), to_www(name="b", hsts_s=5)
-    made = rendered(replace(GOOD, routes=(first, second)), order=["us", "é u"])
-    assert [each.name for each in made.backends] == [
-        "p0.us.members",
-        "p0.xc3a92075.proxies",
-        "p0.xc3a92075.members",
-    ]
-
-
-def test_a_word_is_quoted_where_it_must_be():
-    assert haproxywords.word("a-b.c") == "a-b.c"
-    assert haproxywords.word("it's") == "'it'\"'\"'s'"
-    assert haproxywords.phrase(404) == "404 Not Found"
-    assert haproxywords.phrase(599) == "599"
-
-
-def test_an_error_without_complaints_is_one_line():
-    assert str(EngineError("it failed")) == "it failed"
-    one = Inexpressible("a", "b", "c")
-    assert EngineError("no", [one, one]).inexpressible == (one,)
-
-
-# What is said to a HAProxy that runs.
-
-SHOWN = """1
-# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight
-3 p0.us.members 1 {one} 192.0.2.1 2 0 256
-3 p0.us.members 2 mgone 192.0.2.9 2 8 1
-3 p0.us.members 3 mleft 192.0.2.8 0 1 1
-3 p0.eu.proxies 4 {proxy} 127.0.0.2 2 0 1
-4 other 1 mwhoever 192.0.2.9 2 0 1
-
-"""
-
-
-def shown():
-    one, proxy = WANTED[WWW][0].server, WANTED[PROXIES][0].server
-    return SHOWN.format(one=one, proxy=proxy)
-
-
-def test_only_what_differs_is_said():
-    made = rendered(GOOD)
-    said = changes(GOOD, made.backends, WANTED, seen_in(shown()))
-    two, three = WANTED[WWW][1].server, WANTED[WWW][2].server
-    lines = [command.line for command in said]
-    assert lines[0].startswith(f"add server p0.us.members/{two} [2001:db8::1]:80 weight 1 ")
-    assert lines[1] == f"enable health p0.us.members/{two}"
-    assert lines[2] == f"set server p0.us.members/{two} state drain"
-    assert lines[3].startswith(f"add server p0.eu.members/{three} 192.0.2.3:80 weight 1 backup ")
-    assert lines[4] == f"enable health p0.eu.members/{three}"
-    assert lines[5:] == [
-        "set server p0.us.members/mgone state maint",
-        "del server p0.us.members/mgone",
-        "del server p0.us.members/mleft",
-    ]
-    assert [command.line for command in said if command.may_fail] == lines[6:]
-
-
-def test_a_server_that_is_otherwise_is_put_right():
-    made = rendered(GOOD)
-    seen = seen_in(shown())
-    one = WANTED[WWW][0].server
-    seen["p0.us.members", one] = Seen(3, "drain", False)
-    lines = [command.line for command in changes(GOOD, made.backends, WANTED, seen)]
-    assert f"set server p0.us.members/{one} state ready" in lines
-    assert f"set server p0.us.members/{one} weight 256" in lines
-
-
-def test_members_that_nobody_checks_are_not_checked():
-    tier = upstream(ejection=None)
-    lines = [each.line for each in changes(tier, rendered(tier).backends, WANTED, {})]
-    assert not [line for line in lines if "health" in line or "check" in line]
-
-
-def test_a_drained_member_keeps_its_clients_until_the_deadline():
-    affinity = Affinity(by="client", drain_s=60)
-    tier = of_route(affinity=affinity)
-    for drained_s, expected in ((59, "drain"), (60, "maint")):
-        wanted = {WWW: [Wanted("a", "192.0.2.1", 80, "us", state="drain", drained_s=drained_s)]}
-        at = f"p0.us.members/{wanted[WWW][0].server}"
-        seen = {("p0.us.members", wanted[WWW][0].server): Seen(1, "ready", True)}
-        (said,) = changes(tier, rendered(tier).backends, wanted, seen)
-        assert said.line == f"set server {at} state {expected}"
-
-
-@pytest.mark.parametrize(
-    "reply", ["", "Unknown command", "1\nnothing\n", SHOWN + "3 p0.us.members x\n", "1\n# a\nb\n"]
-)
-def test_a_reply_that_is_not_understood_is_an_error(reply):
-    with pytest.raises(EngineError, match="not understood"):
-        seen_in(reply)
-
-
-def test_figures_that_are_not_understood_are_an_error():
-    made = rendered(GOOD)
-    with pytest.raises(EngineError, match="not understood"):
-        figures("Pid: 1\n", "# pxname,svname\n", made.backends, WANTED)
+def test_everything_that_can_be_said_has_its_words():
+    wanted = {**WANTED, OTHER: [Wanted("c", "192.0.2.5", 80, "us"), Wanted("d", "::1", 80, "us")]}
+    lines = [line.strip() for line in rendered(FULL, wanted=wanted).config.splitlines()]
+    servers = [line for line in lines if line.startswith("server ")]
+    for words in (
+        "bind 127.0.0.1:80 accept-proxy",
+        "http-request return status 204 if r0",
+        "http-request set-header Host %[var(txn.nothing)] if { var(txn.route) -m str r4 }",
+        "hash-type consistent",
+        "hash-balance-factor 125",
+        "retry-on conn-failure empty-response response-timeout 503",
+        "stick on src",
+        "stick on req.fhdr(u),sha2(256)",
+        "nbthread 2",
+        "http-request set-header Host in",
+        "server a0 127.0.0.1:1 ssl verify required ca-file /nowhere/ca.pem disabled",
+    ):
+        assert words in lines
+    for words in (" send-proxy ", " send-proxy-v2 ", " slowstart 1000ms ", " sni 'str("):
+        assert any(words in line for line in servers), words
+    assert not [line for line in lines if "never" in line]

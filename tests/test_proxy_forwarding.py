@@ -79,7 +79,6 @@ def test_an_untrusted_client_is_believed_nothing_however_it_spells_it():
         b"X-Forwarded-Port: 1",
         b"Forwarded: for=203.0.113.9",
         b"X-Request-Id: mine",
-        b"X-Gslb-Hops: eu-west",
         b"Accept: */*",
     ]
 
@@ -89,6 +88,19 @@ def test_an_untrusted_client_is_believed_nothing_however_it_spells_it():
     assert read(lying.added) == read(honest.added)
     for name in ("client", "client_text", "scheme", "request_id", "hops", "may_cross"):
         assert getattr(lying, name) == getattr(honest, name)
+
+
+def test_the_way_of_a_request_is_heeded_whoever_tells_it_so_that_no_loop_is_endless():
+    here = Forwarder(region="eu-west", scheme="https", port=443)
+    stranger = here.peer(ip_address("198.51.100.99"))
+
+    head = RequestReader(100).read(
+        b"GET / HTTP/1.1\r\nHost: a\r\nX-Gslb-Hops: us-east,eu-west\r\n\r\n"
+    )
+    passage = stranger.pass_on(head, 0)
+
+    assert passage.hops == (b"us-east", b"eu-west")
+    assert not passage.may_cross
 
 
 def test_a_trusted_proxy_is_believed_and_added_behind():

@@ -23,6 +23,7 @@ from gslb.proxy.frames import MOST, PING, RST_STREAM
 from gslb.proxy.head import CHUNKED
 from gslb.proxy.http2 import (
     CONNECTION_WINDOW,
+    PASSED_BY_MAX,
     STREAM_WINDOW,
     STREAMS_MAX,
     TABLE_MAX,
@@ -541,7 +542,7 @@ def test_trailers_of_what_was_answered_already_are_not_heard():
 
 
 @pytest.mark.parametrize("comes_at_once", [True, False])
-def test_an_answer_before_the_body_has_come_ends_the_stream(comes_at_once):
+def test_an_answer_before_the_body_has_come_lets_the_client_finish_sending_it(comes_at_once):
     pair = Pair()
 
     def answer(stream):
@@ -555,8 +556,26 @@ def test_an_answer_before_the_body_has_come_ends_the_stream(comes_at_once):
 
     assert pair.heard.calls == [("request", stream)]
     assert kinds(seen, ResponseReceived)
-    assert bool(kinds(seen, StreamReset)) is not comes_at_once
+    assert not kinds(seen, StreamReset)
     assert pair.server.active == 0
+
+
+def test_a_body_that_nobody_needs_is_passed_by_for_a_while_and_not_for_ever():
+    pair = Pair()
+    pair.heard.answer = lambda stream: pair.server.head(stream, 413, OK, end=True)
+    stream = pair.ask(POST, end=False)
+    pair.run()
+
+    sent, resets = 0, []
+    while not resets:
+        room = min(pair.client.local_flow_control_window(stream), 16_384)
+        pair.client.send_data(stream, bytes(room))
+        sent += room
+        resets = kinds(pair.run(), StreamReset)
+
+    assert PASSED_BY_MAX < sent <= PASSED_BY_MAX + 16_384
+    assert resets[0].error_code == 0
+    assert not pair.server.is_over
 
 
 def test_a_stream_can_be_broken_off():

@@ -4,6 +4,7 @@ from collections import Counter
 from fractions import Fraction
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,6 +49,16 @@ def test_of_many_an_idle_one_is_picked_by_weight(given_weights, draw):
     got = Counter(LeastConnections(of).pick(0, draw, 0.0) for draw in each_place(total))
 
     assert got == {each: each.weight for each in of}
+
+
+@pytest.mark.parametrize("busy", range(3))
+def test_two_equals_of_three_share_evenly_and_the_third_has_nothing(busy):
+    of = targets(1, 1, 1, active=[each == busy for each in range(3)])
+    balancer = LeastConnections(of)
+
+    got = Counter(balancer.pick(0, draw, 0.0) for draw in each_place(100))
+
+    assert got == {each: 50 for each in of if not each.active}
 
 
 def test_of_many_the_better_of_two_is_picked_exactly_as_often_as_the_two_are_drawn():

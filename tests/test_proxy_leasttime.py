@@ -160,6 +160,16 @@ def test_a_response_within_no_time_counts_as_measured():
     assert target.ewma_s > 0
 
 
+@given(weights(size_min=FEW + 1))
+def test_of_many_equals_share_by_weight_too(given_weights):
+    of = targets(*given_weights)
+    balancer = LeastTime(of)
+
+    got = Counter(balancer.pick(0, draw, 0.0) for draw in each_place(sum(given_weights)))
+
+    assert got == {each: each.weight for each in of}
+
+
 def test_of_many_the_cheaper_of_two_is_picked():
     of = measured(*[(at + 1) / 1000 for at in range(10)])
     balancer = LeastTime(of)

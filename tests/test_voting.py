@@ -6,6 +6,7 @@ import asyncio
 import signal
 from contextlib import AsyncExitStack
 
+import aiohttp
 import pytest
 
 from gslb.config.settings import Endpoint
@@ -14,6 +15,7 @@ from tests.running import (
     AGAIN_S,
     MONITOR,
     PATIENCE_S,
+    REGIONS,
     gslb,
     members,
     pool,
@@ -21,10 +23,11 @@ from tests.running import (
     service,
     written,
 )
-from tests.servers import free_port
+from tests.servers import Member, free_port
 from tests.voters import DOWN, UNKNOWN, UP, Voter, node_of, post, voting
 
 A, B, C = "127.1.0.1", "127.1.0.2", "127.1.0.3"
+TIER = "127.1.0.100"
 WWW = {"www": service(pools={"us-east": [A, B, C]})}
 NAMES = ("ap", "eu", "us")
 
@@ -325,3 +328,40 @@ async def votes_on(node, address):
     _, listed = await node.http("GET", "/v1/members")
     (found,) = (each for each in listed["members"] if each["address"] == address)
     return {vote["vantage"]: vote["verdict"] for vote in found["votes"]}
+
+
+async def test_a_tiers_real_requests_have_a_dead_member_probed_and_taken_out_at_once(tmp_path):
+    """Probes would come once an hour; one request of a client is what finds the death."""
+    nodes, port = {"ns1": Endpoint("127.0.0.1", free_port())}, free_port(TIER)
+    async with Member(A, port) as one, Member(B, port), AsyncExitStack() as stack:
+        services = {"www": service(pools={"us-east": [A, B]})}
+        keys = voting("eu", nodes=nodes, tiers={"tier": "us-east"}, **SOON)
+        keys["regions"] = {
+            **REGIONS,
+            "us-east": {**REGIONS["us-east"], "proxies": [f"{TIER}:{port}"]},
+        }
+        routes = [{"service": "www.example.com"}]
+        keys["proxy"] = {"workers": 1, "admin": None, "listen": [port], "routes": routes}
+        often, rarely = ({"web": {**MONITOR, "port": port, "interval": i}} for i in ("200ms", "1h"))
+        path = node_of(tmp_path, "ns1", services, nodes, vantage="eu", **keys, monitors=often)
+        node = await stack.enter_async_context(running(path))
+        tier = await stack.enter_async_context(gslb("proxy", path, "--region", "us-east"))
+        await tier.line(" started ")
+        async with asyncio.timeout(PATIENCE_S):
+            while "heard" not in await states_of(node, "tier"):
+                await asyncio.sleep(AGAIN_S)
+        node_of(tmp_path, "ns1", services, nodes, vantage="eu", **keys, monitors=rarely)
+        await node.event("reload")
+        await tier.line(" reload ")
+
+        one.behave("refuse")
+        headers = {"Host": "www.example.com"}
+        async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE_S):
+            while await node.addresses() != {B}:
+                async with session.get(f"http://{TIER}:{port}/", headers=headers) as response:
+                    assert response.status == 200
+
+        assert await votes_on(node, A) == {"eu": "down", "tier": "down"}
+        _, status = await node.http("GET", "/v1/status")
+        (told,) = (each for each in status["vantages"] if each["vantage"] == "tier")
+        assert told["load"]["requests_per_s"] >= 0.0

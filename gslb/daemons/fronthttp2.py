@@ -141,10 +141,11 @@ class Http2Front(asyncio.Protocol):
     def on_refused(self, stream: int, problem: MessageError) -> None:
         """Answer what is no request."""
         fields, body = self.desk.refused(problem)
-        fields.append((b"content-length", b"%d" % len(body)))
-        self.connection.head(stream, problem.status, fields)
-        self.connection.data(stream, body)
-        self.connection.end(stream)
+        client = self._streams[stream] = StreamClient(self, stream)
+        client.respond(problem.status, b"", fields, len(body), close=False)
+        client.send(body)
+        client.finish([])
+        client.go_on()
 
     def on_body(self, stream: int, octets: bytes) -> None:
         """Hand a part of a body on."""

@@ -37,7 +37,7 @@ from gslb.daemons.jsonhttp import Limits, Server
 from gslb.daemons.operators import Operators
 from gslb.daemons.ownaddresses import own_addresses
 from gslb.daemons.prober import Prober
-from gslb.daemons.reload import merge, needs_restart
+from gslb.daemons.reload import merge, tier_needs_restart
 from gslb.daemons.resting import tier_subjects
 from gslb.daemons.tieradmin import members_shape, tier_routes
 from gslb.daemons.tierload import LoadMeter
@@ -363,7 +363,7 @@ class TierHost:
                 self.events.announce("reload_failed", error=str(error))
                 continue
             await self.following.follow(config)
-            if keys := needs_restart(self.config, config):
+            if keys := tier_needs_restart(self.config, config, self.region):
                 self.events.announce("restart_needed", changed=", ".join(keys))
             before = self.config
             self.config = config

@@ -8,6 +8,7 @@ told to drain.
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import signal
 import socket
@@ -38,6 +39,7 @@ from gslb.proxy.forwarding import Peer
 from gslb.proxy.target import Target
 from gslb.tier import Listener, PassRoute, Upstream
 
+GARBAGE: Final = 50_000  # objects made and not yet freed before cycles are looked for
 SWEEP_S: Final = 0.1
 TELL_S: Final = 1.0
 FOREVER_S: Final = 1e9
@@ -380,6 +382,8 @@ async def _run(number: int, descriptor: int) -> None:
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(each, lambda: None)  # the main process says what to do
     sock = socket.socket(fileno=descriptor)
+    gc.freeze()  # what there is now stays
+    gc.set_threshold(GARBAGE)  # requests leave no cycles, so looking for some is seldom worth it
     await Worker(number).run(sock)
 
 

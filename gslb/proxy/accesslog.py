@@ -1,7 +1,7 @@
 """The access log: one line of JSON for each request, put together at little cost.
 
-A line is one format, filled in: only what a client or a member wrote is escaped each time, and what
-comes again with every request (the second, names of routes and members) is kept as it was shown.
+A line is one format, filled in: what comes again with every request (the second, names of routes
+and members, the client's own name) is kept as it was shown, and only the rest is escaped each time.
 Whatever octets a client sends, a line is one JSON object in ASCII; octets that are no UTF-8 are
 shown as ``\\xff``.
 """
@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Final, NamedTuple
 
+WORD_MAX: Final = 512  # letters of a word that is kept
 NAMES_MAX: Final = 4096  # names that are kept as they are shown
 
 
@@ -50,13 +51,27 @@ class Entry(NamedTuple):
     error: str | None
 
 
+class Words(dict[bytes | None, str]):
+    """What clients write that comes again and again, such as their own name, as it is shown."""
+
+    def __missing__(self, octets: bytes | None) -> str:
+        """Return how *octets* are shown; short ones are kept."""
+        shown = _text(octets)
+        if len(shown) <= WORD_MAX:
+            if len(self) >= NAMES_MAX:
+                self.clear()
+            self[octets] = shown
+        return shown
+
+
 class AccessLog:
     """Shows entries as lines; one for each worker."""
 
-    __slots__ = ("_names", "_second", "_second_text")
+    __slots__ = ("_names", "_second", "_second_text", "_words")
 
     def __init__(self) -> None:
         self._names: dict[str | None, str] = {None: "null"}
+        self._words = Words()
         self._second = -1
         self._second_text = ""
 
@@ -87,6 +102,7 @@ class AccessLog:
             referer,
             error,
         ) = entry
+        words = self._words
         second = int(time_s)
         if second != self._second:
             self._begin(second)
@@ -106,14 +122,14 @@ class AccessLog:
             )
         return (
             f'{{"time":"{self._second_text}.{int((time_s - second) * 1000):03d}Z"'
-            f',"client":{_quoted(client)},"method":{_text(method)},"host":{_text(host)}'
+            f',"client":{_quoted(client)},"method":{words[method]},"host":{words[host]}'
             f',"path":{_text(path)},"status":{status},"bytes_in":{bytes_in}'
             f',"bytes_out":{bytes_out},"route":{route},"service":{service},"member":{member}'
             f',"region":{region},"tries":{tries},"hop":{"null" if hop is None else _quoted(hop)}'
             f',"duration_ms":{duration_ms:.3f},"connect_ms":{_number(connect_ms)}'
             f',"first_byte_ms":{_number(first_byte_ms)},"tls":{tls},"http":{http}'
-            f',"request_id":{_text(request_id)},"user_agent":{_text(user_agent)}'
-            f',"referer":{_text(referer)},"error":{"null" if error is None else _quoted(error)}}}\n'
+            f',"request_id":{_text(request_id)},"user_agent":{words[user_agent]}'
+            f',"referer":{words[referer]},"error":{"null" if error is None else _quoted(error)}}}\n'
         ).encode("ascii")
 
     def _begin(self, second: int) -> None:

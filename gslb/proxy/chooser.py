@@ -45,6 +45,7 @@ class Chooser:
         self._seed = seed
         self._beliefs: Beliefs | None = None
         self._ways: Ways | None = None
+        self._ahead_s = 0.0  # the clock of beliefs, ahead of the other
         self._targets: dict[Key, Target] = {}
         self._since_s: dict[Key, float] = {}  # since when a member is given traffic
         self._drained_s: dict[Key, float] = {}
@@ -54,6 +55,7 @@ class Chooser:
         self._out: frozenset[Target] = frozenset()
         self._local: list[Target] = []
         self._balancers: dict[int, Balancer] = {}  # by the identity of a route's Balance
+        self._others: dict[tuple[int, int, bool], Balancer] = {}  # of groups, by their lists
         self._measures = False  # whether somebody chooses by response times
         self.is_calm = False  # whether nobody is out or failing, and no success is of interest
         self._groups: dict[Rungs, list[tuple[Group, list[Target]]]] = {}
@@ -101,9 +103,13 @@ class Chooser:
             self._drained_s.pop(key, None)
         return dropped
 
-    def update(self, beliefs: Beliefs, now_s: float) -> None:
-        """Take over what is believed of all members now."""
+    def update(self, beliefs: Beliefs, now_s: float, wall_s: float) -> None:
+        """Take over what is believed of all members now.
+
+        *now_s* is by the clock of all other calls, *wall_s* by that of beliefs.
+        """
         is_first = self._beliefs is None
+        self._ahead_s = wall_s - now_s
         self._beliefs = beliefs
         self._note_changes(beliefs, now_s, is_first=is_first)
         self._weigh(now_s)
@@ -127,7 +133,8 @@ class Chooser:
     def _weigh(self, now_s: float) -> None:
         assert self._beliefs is not None, "beliefs come before requests"
         service = self.service
-        self._ways = Ways(service, self._own, self._regions, self._across.to, self._beliefs, now_s)
+        wall_s = now_s + self._ahead_s
+        self._ways = Ways(service, self._own, self._regions, self._across.to, self._beliefs, wall_s)
         self._grows_s = inf
         self._groups = {}
         has_pool = any(pool.region == self._own for pool in service.pools)
@@ -167,15 +174,15 @@ class Chooser:
 
     def observe(self, target: Target, outcome: Outcome, elapsed_s: float, now_s: float) -> bool:
         """Hear what became of an attempt; return whether that speaks against the member."""
+        if self._measures:
+            failed = outcome is not Outcome.OK
+            leasttime.observe(target, elapsed_s, now_s, failed=failed)
         if outcome is Outcome.CONNECT_ERROR:
             self._shunned[target] = now_s + SHUN_S
             self._look_who_is_out(now_s)
-        elif outcome is Outcome.OK:
-            if self._measures:
-                leasttime.observe(target, elapsed_s, now_s)
-            if target in self._shunned:
-                del self._shunned[target]
-                self._look_who_is_out(now_s)
+        elif outcome is Outcome.OK and target in self._shunned:
+            del self._shunned[target]
+            self._look_who_is_out(now_s)
         ejector = self._ejector
         if ejector is None or not ejector.observe(target.name, outcome, elapsed_s, now_s):
             self._settle()
@@ -202,6 +209,7 @@ class Chooser:
             each for each in self._targets.values() if each in self._shunned or each.name in ejected
         )
         self._balancers = {}
+        self._others = {}
         self._settle()
 
     def _settle(self) -> None:
@@ -262,11 +270,21 @@ class Chooser:
         ]
         for spares in (True, False):
             for targets in groups:
-                left = [each for each in targets if each not in self._out] if spares else targets
-                found = self._built(balance, left).pick(key, draw, now_s, tried)
+                found = self._beyond_balancer(balance, targets, spares).pick(
+                    key, draw, now_s, tried
+                )
                 if found is not None:
                     return found
         return None
+
+    def _beyond_balancer(self, balance: Balance, targets: list[Target], spares: bool) -> Balancer:
+        """Return the balancer of a group, without those who are out if it *spares* them."""
+        at = id(balance), id(targets), spares
+        balancer = self._others.get(at)
+        if balancer is None:
+            left = [each for each in targets if each not in self._out] if spares else targets
+            balancer = self._others[at] = self._built(balance, left)
+        return balancer
 
     def _built(self, balance: Balance, targets: Sequence[Target]) -> Balancer:
         self._seed += 1
@@ -285,7 +303,8 @@ class Chooser:
             groups = list(ways.beyond(order))
             if any(self._own in names for names in order):
                 groups.insert(0, ways.local())
-            found = [(group, self._targets_of(group, ways.now_s)) for group in groups]
+            now_s = ways.now_s - self._ahead_s
+            found = [(group, self._targets_of(group, now_s)) for group in groups]
             self._groups[order] = found
         return found
 

@@ -118,7 +118,7 @@ class Desk:
         """Take over what is believed of all members now."""
         if self.table is not None:
             for name, chooser in self.table.choosers.items():
-                chooser.update(_of_service(of, name), self.now_s())
+                chooser.update(_of_service(of, name), self.now_s(), self._wall())
 
     def tick(self, now_s: float) -> None:
         """Let time pass."""

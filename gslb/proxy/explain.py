@@ -122,7 +122,7 @@ def _service(
     region = region_for(service)
     chooser = Chooser(region, 0)
     chooser.adopt(service, upstream, world.tier.across, world.regions, world.atlas)
-    chooser.update(world.beliefs_of(service), 0.0)
+    chooser.update(world.beliefs_of(service), 0.0, 0.0)
     groups = chooser.groups_for(request.client)
     return ToldService(name, share, region, tuple(_group(*each) for each in groups))
 

@@ -29,6 +29,10 @@ from gslb.proxy.forwarded import (
 )
 from gslb.proxy.head import Fields, RequestHead
 
+# What is heeded whoever says so: a loop ends even where proxies do not trust each other, and who
+# makes a way up only keeps his own request from leaving the region.
+_FROM_ALL: Final = (b"x-gslb-hops",)
+
 HOPS_MAX: Final = 8  # regions that a request may have passed
 DRAW_BITS: Final = 192  # of chance, for the id of a request and of its parent
 
@@ -189,7 +193,7 @@ class Peer:
         traced = trace.passed(parents, states, digits[32:])
         if traced is None:
             traced = b"traceparent: 00-%b-%b-%b\r\n" % (request_id, digits[32:], trace.MADE_FLAGS)
-        told = own if self.is_trusted else {}
+        told = own if self.is_trusted else {name: own[name] for name in _FROM_ALL if name in own}
         return self._pass_on_told(kept, told, authority, request_id, traced + via)
 
     def _pass_on_told(

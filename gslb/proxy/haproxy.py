@@ -11,6 +11,37 @@ now, to files.  What HAProxy has no words for is an `EngineError` that lists it 
     ``listen-443.list``         which of them a listener has, the first for names that none is for
     ``page-503``, ``respond-2`` bodies of error pages, and of routes that respond
     ``admin.sock``              the runtime API, ``peer.sock``: tables passed on to who comes next
+
+What each key becomes:
+
+    key                       in HAProxy 2.6
+    ``listen``                a frontend each, bound at the region's proxies; ``accept-proxy``
+    ``listen.tls``            ``crt-list``, ``alpn``, ``ssl-min-ver``, ``ca-file`` with ``verify``
+    ``listen.pass``           ``mode tcp``; ``req.ssl_sni``, or ``ssl_fc_sni`` behind ``tls``
+    ``match``                 ACLs over variables; **no** ``countries``
+    ``service``, ``split``    ``use_backend`` by a variable; ``rand``; ``sticky`` by ``req.cook``
+    ``redirect respond deny`` ``redirect``, ``return``; bodies up to 12 KiB
+    ``balance``               ``roundrobin leastconn random(1)``, ``hash`` with ``consistent`` and
+                              ``hash-balance-factor``; **no** ``least_time``
+    ``affinity``              a signed cookie with ``use-server``; a stick table
+    ``rewrite``               ``regsub``, ``set-header``, ``del-header``, in members' backends only
+    ``timeouts``              ``connect``; ``server``: *one* for response and idle; ``tunnel``;
+                              **no** ``total``
+    ``retry``                 ``retries``, ``retry-on``, safe methods only; *no* ``budget``
+    ``rates``                 ``gpc0_rate`` in a window of burst / rate, 3 at most
+    ``body_size buffer``      ``req.body_size``, ``wait-for-body``; 411 where neither can tell
+    ``services.queue …``      ``maxconn``, ``maxqueue``, ``timeout queue``, for each pool
+    ``services.tls …``        ``ssl verify ca-file sni verifyhost``, ``send-proxy``, ``slowstart``
+    ``services.eject``        ``observe``, ``error-limit``, ``check``: *both* limits in one, *no*
+                              ``max``, ``most``; **no** ``slow_factor``
+    ``across``                backends of other regions, in one order; **no** fences
+    ``limits``                ``timeout``, ``maxconn``, ``tune``; a table of clients
+    ``errors``                ``http-error``, ``return``
+    ``trusted``, ``via`` …    ``set-src``; the same fields as the other engine's
+    ``access_log``            JSON on its stdout, which is the file
+    ``admin``                 not HAProxy's: the parent's
+
+**no**: a complaint.  *no*: a complaint where it was written, a note where it is by default.
 """
 
 from __future__ import annotations

@@ -204,8 +204,8 @@ def _action(tier: Tier, key: str, route: Route) -> Iterator[Inexpressible]:
             yield from _fits(tier, f"{key}.respond.body", body)
         case Deny(status=status):
             yield from _status(f"{key}.deny", status)
-        case Forward():
-            yield from _forward(key, route, route.action)
+        case forward:
+            yield from _forward(key, route, forward)
 
 
 def _forward(key: str, route: Route, action: Forward) -> Iterator[Inexpressible]:

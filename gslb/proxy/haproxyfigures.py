@@ -106,7 +106,7 @@ def _server(row: Mapping[str, str], backend: Backend, server: Wanted) -> ServerF
         region=backend.region,
         kind=backend.kind,
         name=server.name,
-        state=row["status"].partition(" ")[0],
+        state="UP" if row["status"] == "no check" else row["status"].partition(" ")[0],
         weight=_number(row["weight"]),
         active=_number(row["scur"]),
         queued=_number(row["qcur"]),

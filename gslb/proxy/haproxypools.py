@@ -111,7 +111,7 @@ def pools_of(tier: Tier) -> tuple[Pool, ...]:
     for index, route in enumerate(tier.routes):
         if not isinstance(route.action, Forward):
             continue
-        for service, _ in route.action.parts:
+        for service in (name for name, weight in route.action.parts if weight):
             key = key_of(service, route)
             pool = found.get(key)
             routes = (*(pool.routes if pool else ()), (index, route))

@@ -54,8 +54,6 @@ def body_file(index: int) -> str:
 def opening(tier: Tier, trusted: Sequence[str], *, tls: bool) -> Iterator[str]:
     """Yield what comes before the routes: who asks, for what, in the words that rules compare."""
     yield from (f"acl trusted src {each}" for each in trusted)
-    if not trusted:
-        yield "acl trusted always_false"
     yield "http-request set-var(txn.peer) src"
     yield "http-request set-var(txn.trusted) bool(true) if trusted"
     for back in range(1, TRUSTED_HOPS + 1):
@@ -185,9 +183,9 @@ def acting(tier: Tier, ways: Mapping[tuple[object, ...], str]) -> Iterator[str]:
                 yield f"http-request redirect code {code} location {to} if r{index}"
             case Respond():
                 yield f"http-request {_response(index, route.action)} if r{index}"
-            case Forward():
+            case forward:
                 yield from _body(tier, index, route)
-                yield from _forward(index, route, route.action, ways)
+                yield from _forward(index, route, forward, ways)
         if route.hsts_s is not None:
             field = f"set-header Strict-Transport-Security max-age={route.hsts_s}"
             secure = "{ var(txn.scheme) -m str https }"

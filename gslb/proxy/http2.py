@@ -39,6 +39,7 @@ from gslb.proxy.http2head import FORBIDDEN, Http2HeadReader, read_trailers
 STREAMS_MAX: Final = 100  # at a time
 REQUESTS_MAX: Final = 10_000  # of a connection; then the client is asked to connect again
 STREAM_WINDOW: Final = 262_144  # octets of one body that wait here
+PASSED_BY_MAX: Final = 1_048_576  # octets that are read of a body whose request was answered
 CONNECTION_WINDOW: Final = 1_048_576  # octets of all bodies that do
 SENT_FRAME_MAX: Final = 65_536
 TABLE_MAX: Final = 4096  # octets of fields that are remembered for a client, whatever it allows
@@ -101,6 +102,7 @@ class Http2Connection:
         self._reader = Http2HeadReader(head_max, fields_max)
         self._streams: dict[int, _Stream] = {}
         self._blocked: dict[int, None] = {}
+        self._passed_by: dict[int, int] = {}  # octets still read of bodies that nobody needs
         self._frames = FrameCounter(2 * head_max)
         self._now_s = 0.0
         self._requests_left = requests_max
@@ -244,6 +246,7 @@ class Http2Connection:
                     known.has_ended = True
             elif isinstance(event, StreamReset):
                 gone.add(event.stream_id)
+                self._passed_by.pop(event.stream_id, None)
                 if event.stream_id in self._streams:
                     self._forget(event.stream_id)
                     self._sink.on_reset(event.stream_id)
@@ -293,7 +296,7 @@ class Http2Connection:
         stream, octets, size = event.stream_id, event.data or b"", event.flow_controlled_length or 0
         known = self._streams.get(stream)
         if known is None or not known.hears:
-            self._h2.acknowledge_received_data(size, stream)
+            self._pass_by(stream, size)
             return
         if size > len(octets):
             self._h2.acknowledge_received_data(size - len(octets), stream)  # padding
@@ -302,7 +305,19 @@ class Http2Connection:
             known.left -= len(octets)
             self._sink.on_body(stream, octets)
 
+    def _pass_by(self, stream: int, size: int) -> None:
+        """Let a client go on with a body that nobody reads; not for ever."""
+        self._h2.acknowledge_received_data(size, stream)
+        left = self._passed_by.get(stream)
+        if left is None:
+            return
+        self._passed_by[stream] = left - size
+        if left < size:
+            del self._passed_by[stream]
+            self._h2.reset_stream(stream, ErrorCodes.NO_ERROR)  # 8.1: the rest is not needed
+
     def _hear_end(self, stream: int) -> None:
+        self._passed_by.pop(stream, None)
         known = self._streams.get(stream)
         if known is None or not known.hears:
             return
@@ -323,9 +338,13 @@ class Http2Connection:
                 self._sink.on_writable(stream)
 
     def _close(self, stream: int) -> None:
-        """Be done with a stream that was answered, though its request may not have come whole."""
+        """Be done with a stream that was answered, though its request may not have come whole.
+
+        Of what is still sent some is passed by, since there are clients that lose the response
+        where a reset (8.1) comes right behind it.
+        """
         if not self._streams[stream].has_ended:
-            self._h2.reset_stream(stream, ErrorCodes.NO_ERROR)  # 8.1: the rest is not needed
+            self._passed_by[stream] = PASSED_BY_MAX
         self._forget(stream)
 
     def _forget(self, stream: int) -> None:
