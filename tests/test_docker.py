@@ -16,10 +16,13 @@ import yaml
 
 from gslb.config.load import load
 from gslb.daemons import planner
+from gslb.daemons.crew import KILL_AFTER_S
 from gslb.daemons.database import Cache
 from gslb.dns import name
 from gslb.dns.records import NS, A, name_in
+from gslb.model import VoterKind
 from gslb.routing.snapshot import members_of
+from gslb.tier import Tier
 
 ROOT = Path(__file__).parent.parent
 DOCKER = ROOT / "docker"
@@ -27,8 +30,10 @@ COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 NODES = {text: each for text, each in SERVICES.items() if text.startswith("node-")}
 VANTAGES = {text: each for text, each in SERVICES.items() if text.startswith("vantage-")}
-MEMBERS = {t: each for t, each in SERVICES.items() if t not in NODES and t not in VANTAGES}
+PROXIES = {text: each for text, each in SERVICES.items() if text.startswith("proxy-")}
+MEMBERS = {t: each for t, each in SERVICES.items() if t not in {*NODES, *VANTAGES, *PROXIES}}
 UNIT = DOCKER / "gslb.service"
+PROXY_UNIT = DOCKER / "gslb-proxy@.service"
 
 
 @pytest.fixture
@@ -72,18 +77,59 @@ def test_each_region_has_a_vantage_that_can_report_with_the_keys_it_is_given(van
 
 def test_reports_go_to_every_node_where_it_listens(config):
     nodes = {NODES[text]["hostname"]: addresses(NODES[text])[0] for text in NODES}
+    kinds = {name: voter.kind for name, voter in config.voters.items()}
 
-    assert set(config.voters) == set(config.regions)
+    assert {name for name, kind in kinds.items() if kind is VoterKind.PROBER} == set(config.regions)
+    assert {name for name, kind in kinds.items() if kind is VoterKind.PROXY} == set(PROXIES)
     assert config.carrier.nodes == {
         name: f"http://{address}:{config.listen_admin.port}" for name, address in nodes.items()
     }
 
 
-def test_three_regions_have_two_members_and_a_node_each(config):
+def test_three_regions_have_two_members_a_node_and_a_proxy_each(config):
     for region in config.regions:
         here = [text for text, each in MEMBERS.items() if region in each["networks"]]
         assert len(here) == 2
         assert f"node-{region}" in NODES
+        assert f"proxy-{region}" in PROXIES
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_a_proxy_stands_at_its_regions_address_with_all_the_files_that_its_tier_needs(
+    proxy, tmp_path
+):
+    mount(PROXIES[proxy], tmp_path)
+    *program, region = PROXIES[proxy]["command"]
+
+    found = load(tmp_path / "gslb.yaml", hostname="a", environ={}, region=region)
+
+    assert program == ["proxy", "/etc/gslb/gslb.yaml", "--region"]
+    assert proxy == f"proxy-{region}"
+    assert not found.warnings
+    assert found.voters[proxy].key
+    assert found.carrier.key
+    (wanted,) = found.regions[region].proxies
+    home = PROXIES[proxy]["networks"][region]["ipv4_address"]
+    assert str(wanted.address) == home
+    (listener,) = found.tier.listeners
+    assert wanted.subject.target == (home, listener.port)
+    assert found.tier.across.port == listener.port
+    assert str(found.tier.admin[1]) in PROXIES[proxy]["healthcheck"]["test"][-1]
+
+
+def test_what_proxies_say_of_clients_is_believed_by_proxies_in_each_network(config):
+    told = {ip_address(each) for proxy in PROXIES.values() for each in addresses(proxy)}
+
+    assert len(told) == len(PROXIES) * len(config.regions)
+    assert all(any(each in network for network in config.tier.trusted) for each in told)
+    others = {ip_address(a) for t, s in SERVICES.items() if t not in PROXIES for a in addresses(s)}
+    assert not any(each in network for network in config.tier.trusted for each in others)
+
+
+def test_clients_find_proxies_where_they_would_find_members(config):
+    ports = {int(each["entrypoint"][-2]) for each in MEMBERS.values()}
+
+    assert {each.port for each in config.tier.listeners} == ports
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -181,12 +227,15 @@ def test_the_image_runs_as_nobody_special():
     assert lines.index("USER gslb") < lines.index('ENTRYPOINT ["gslb"]')
 
 
-def test_the_unit_reloads_by_a_signal_and_may_write_its_state_alone():
-    unit = ConfigParser(strict=False, interpolation=None)
-    unit.optionxform = str
-    unit.read_string(UNIT.read_text())
+def parsed(unit: Path) -> ConfigParser:
+    found = ConfigParser(strict=False, interpolation=None)
+    found.optionxform = str
+    found.read_string(unit.read_text())
+    return found
 
-    service = unit["Service"]
+
+def test_the_unit_reloads_by_a_signal_and_may_write_its_state_alone():
+    service = parsed(UNIT)["Service"]
 
     assert service["ExecStart"].split()[1:] == ["run", "/etc/gslb/gslb.yaml"]
     assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
@@ -195,19 +244,36 @@ def test_the_unit_reloads_by_a_signal_and_may_write_its_state_alone():
     assert service["AmbientCapabilities"] == "CAP_NET_BIND_SERVICE"
 
 
+def test_the_proxys_unit_stands_beside_the_nodes_and_has_time_to_drain():
+    service, node = parsed(PROXY_UNIT)["Service"], parsed(UNIT)["Service"]
+
+    command = ["proxy", "/etc/gslb/gslb.yaml", "--region", "%i"]
+    assert service["ExecStart"].split() == [node["ExecStart"].split()[0], *command]
+    # A user that is made up is named like the unit, unless another name is given.
+    assert service["User"] == UNIT.stem
+    assert service["StateDirectory"] == node["StateDirectory"]
+    assert service["ExecReload"] == node["ExecReload"]
+    assert service["KillMode"] == "mixed"
+    stop_s = int(service["TimeoutStopSec"].removesuffix("s"))
+    assert stop_s > Tier().drain_s + KILL_AFTER_S
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+@pytest.mark.parametrize("unit", [UNIT, PROXY_UNIT], ids=lambda unit: unit.name)
 @pytest.mark.parametrize("how", [["verify"], ["security", "--offline=true", "--threshold=20"]])
-def test_systemd_finds_the_unit_right_and_little_exposed(how, tmp_path):
+def test_systemd_finds_the_units_right_and_little_exposed(unit, how, tmp_path):
     # The program is not installed where the unit expects it.
-    here = UNIT.read_text().replace("/opt/gslb/bin/gslb", sys.executable)
-    (tmp_path / "gslb.service").write_text(here)
+    here = unit.read_text().replace("/opt/gslb/bin/gslb", sys.executable)
+    # A template is read as one of its instances.
+    name = unit.name.replace("@.", "@eu-west.")
+    (tmp_path / name).write_text(here)
 
     done = subprocess.run(
-        ["systemd-analyze", *how, str(tmp_path / "gslb.service")],
+        ["systemd-analyze", *how, str(tmp_path / name)],
         capture_output=True,
         text=True,
         check=False,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "gslb.service" not in done.stderr
+    assert name not in done.stderr

@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from docs import keys, reference, scan, tree
 from gslb.cli.app import app
+from gslb.config.load import load
 from gslb.config.mainkeys import MainFile
 from gslb.config.zonekeys import ZoneFile
 from gslb.daemons.openapi import document
@@ -26,6 +27,15 @@ DEPLOYED = sorted(path for path in (ROOT / "docker").rglob("*") if path.is_file(
 ARCHITECTURE = (DOCS / "architecture.md").read_text()
 REFERENCE = (DOCS / "reference.md").read_text()
 OPERATING = (DOCS / "operating.md").read_text()
+PROXY = (DOCS / "proxy.md").read_text()
+
+# What the pieces of the tier's configuration stand beside.
+AROUND: dict[str, object] = {
+    "zones": ["example.com.yaml"],
+    "regions": {"eu-west": {"location": [53.34, -6.26], "proxies": ["198.51.100.100"]}},
+    "geo": {"database": str(ROOT / "data" / "demo.mmdb")},
+}
+SERVED = ("www", "api", "canary", "db", "*.apps")
 
 
 def each_page(test):
@@ -172,6 +182,34 @@ def test_pieces_of_configuration_are_right():
     for text in found:
         whole = yaml.safe_load(text)
         (ZoneFile if "zone" in whole else MainFile).model_validate(whole)
+
+
+@pytest.mark.parametrize("at", range(len(blocks(PROXY, "yaml"))))
+def test_a_piece_of_the_tiers_configuration_can_be_served(at, tmp_path):
+    whole = AROUND | yaml.safe_load(blocks(PROXY, "yaml")[at])
+    pools = {region: [f"192.0.2.{n}"] for n, region in enumerate(whole["regions"], 1)}
+    zone = {
+        "zone": "example.com",
+        "file": "example.com.zone",
+        "services": {name: {"pools": pools} for name in SERVED},
+    }
+    for file, text in {
+        "gslb.yaml": yaml.safe_dump(whole),
+        "example.com.yaml": yaml.safe_dump(zone),
+        "example.com.zone": "@ 30 SOA ns1 hostmaster 1 2 3 4 5\n@ 30 NS ns1\nns1 30 A 192.0.2.53\n",
+        "keys/tier-eu-west.key": "0123456789abcdef0123456789abcdef",
+        "keys/us-east.key": "1123456789abcdef0123456789abcdef",
+        "keys/eu-west.key": "2123456789abcdef0123456789abcdef",
+        "keys/nodes.key": "3123456789abcdef0123456789abcdef",
+    }.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(text)
+
+    found = load(tmp_path / "gslb.yaml", hostname="ns1.example.com", environ={})
+
+    assert found.tier is not None
+    assert found.tier.routes or found.tier.listeners
+    assert not found.broken
 
 
 def test_every_promise_names_tests_that_there_are():

@@ -30,7 +30,7 @@ OF_THE_DEMO = [body for body in DIALOGUES if body not in OF_THE_FILES]
 GIVE_UP_S = 30.0
 ASK_AGAIN_S = 0.2
 DEMO_ENDS_ITSELF_S = 300
-PORTS = {"dns": "5353", "admin": "8053"}
+PORTS = {"dns": "5353", "admin": "8053", "http": "8080"}
 
 
 def steps(dialogue: str) -> list[tuple[str, list[str]]]:
@@ -112,11 +112,12 @@ class Demo:
 
     def learn(self, shown: list[str]) -> None:
         """Take over which of the README's numbers are which of the demo's."""
-        for address, number in re.findall(r"([\d.]+) \(pid (\d+)\)", "\n".join(shown)):
-            mine = re.search(rf"{re.escape(address)} \(pid (\d+)\)", self.said)
+        for address, number in re.findall(r"([\d.]+)(?::\d+)? \(pid (\d+)\)", "\n".join(shown)):
+            mine = re.search(rf"{re.escape(address)}(?::\d+)? \(pid (\d+)\)", self.said)
             assert mine, f"the demo says no process of {address}:\n{self.said}"
             self.translated[number] = mine[1]
         self.translated[PORTS["dns"]] = re.search(r"dig @127\.0\.0\.1 -p (\d+)", self.said)[1]
+        self.translated[PORTS["http"]] = re.search(r"curl http://[\d.]+:(\d+)/", self.said)[1]
         self.translated[PORTS["admin"]] = re.search(r"http://127\.0\.0\.1:(\d+)", self.said)[1]
 
     def translate(self, text: str) -> str:
@@ -151,6 +152,7 @@ def demo(tmp_path, environment):
 
 
 @pytest.mark.skipif(not shutil.which("dig"), reason="dig is not installed: bind9-dnsutils")
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 def test_the_demo_does_what_is_shown(demo, environment, tmp_path):
     for dialogue in OF_THE_DEMO:
         for command, shown in steps(dialogue):
@@ -159,7 +161,8 @@ def test_the_demo_does_what_is_shown(demo, environment, tmp_path):
                 expected = pattern_of([demo.translate(line) for line in shown])
                 assert expected.fullmatch(demo.said), demo.said
             elif command != ". .venv/bin/activate":
-                wait_for(shown, partial(run, demo.command(command), environment, tmp_path))
+                expected_lines = [demo.translate(line) for line in shown]
+                wait_for(expected_lines, partial(run, demo.command(command), environment, tmp_path))
 
 
 def wait_for(shown: list[str], ask: Callable[[], str]) -> None:

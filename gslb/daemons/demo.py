@@ -43,11 +43,12 @@ listen: {{dns: ["127.0.0.1:{dns}"], admin: "127.0.0.1:{admin}"}}
 zones: [example.com.yaml]
 geo: {{database: {database}}}
 regions:
-  us-east: {{location: [39.04, -77.49], proxies: ["127.1.0.100:{http}"]}}
-  eu-west: {{location: [53.34, -6.26], proxies: ["127.2.0.100:{http}"]}}
-  ap-south: {{location: [1.35, 103.82], proxies: ["127.3.0.100:{http}"]}}
+  us-east: {{location: [39.04, -77.49], proxies: [{{address: 127.1.0.100, monitor: tier}}]}}
+  eu-west: {{location: [53.34, -6.26], proxies: [{{address: 127.2.0.100, monitor: tier}}]}}
+  ap-south: {{location: [1.35, 103.82], proxies: [{{address: 127.3.0.100, monitor: tier}}]}}
 monitors:
   web: {{type: http, port: {http}, path: /healthz, interval: 1s, timeout: 500ms, recheck: 300ms}}
+  tier: {{type: tcp, port: {http}, interval: 1s, timeout: 500ms, recheck: 300ms}}
 proxy:
   listen: [{http}]
   workers: 1
