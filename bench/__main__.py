@@ -73,6 +73,7 @@ def main() -> int:
         "--only", default="", help=f"some of {','.join(proxying.NAMES)}; not kept"
     )
     of_proxy.add_argument("--servers", default="", help="some of the proxies; not kept")
+    of_proxy.add_argument("--python", default="", help="measure gslb under this Python as well")
     arguments = parser.parse_args()
     names = arguments.name or [*FIGURES, "report"]
     if unknown := [name for name in names if name not in KNOWN]:
@@ -112,6 +113,7 @@ def _figure(name: str, arguments: argparse.Namespace) -> str:
             rounds=arguments.rounds,
             only=only,
             servers=servers,
+            python=arguments.python,
         )
     else:
         found = module.measure(quick=arguments.quick)

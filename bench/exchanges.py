@@ -50,6 +50,8 @@ REQUESTS, ROUNDS, PROFILED, LINES = 20_000, 7, 20_000, 28
 class Ends:
     """A client and a connection to a member at once, that write into nothing."""
 
+    tls: str | None = None
+
     def __init__(self, desk: Desk, peer: Peer) -> None:
         self.desk, self.peer = desk, peer
         self.requests = RequestStream(self, desk.limits.head_max, desk.limits.fields_max)
@@ -107,6 +109,9 @@ class Ends:
         raise AssertionError("there is none")
 
     def finish(self, trailers: Fields) -> None:
+        """Write nothing."""
+
+    def flush(self) -> None:
         """Write nothing."""
 
     def go_on(self) -> None:

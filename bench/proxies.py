@@ -6,6 +6,7 @@ import random
 import re
 import resource
 import shutil
+import site
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from bench.process import GSLB, NotMeasured, cores, free_port, running, tail
 from bench.proxyfiles import HOST, Ports
 
 NGINX, HAPROXY, CADDY, OURS = "nginx", "HAProxy", "Caddy", "gslb"
+OTHER_PYTHON = "gslb, other Python"
 START_MAX_S = 20.0
 DESCRIPTORS_MIN = 12_000
 CERTIFICATE_DAYS = "30"
@@ -79,6 +81,17 @@ PROXIES = {
 }
 
 
+def under(python: str) -> Proxy:
+    """Return gslb run by another Python than this, with the libraries of this one."""
+    path = ":".join([str(Path.cwd()), *site.getsitepackages()])
+    program = ("env", f"PYTHONPATH={path}", python, "-m", "gslb")
+
+    def prepare(folder: Path, ports: Ports, certificate: Path) -> list[str]:
+        return proxyfiles.gslb(folder, ports, certificate, program)
+
+    return Proxy(OTHER_PYTHON, (*program, "--version"), prepare, ())
+
+
 @contextmanager
 def started(
     proxy: Proxy, folder: Path, members: tuple[int, int], certificate: Path
@@ -102,6 +115,8 @@ def started(
 def _shown(argv: Sequence[str], folder: Path) -> Iterator[str]:
     python = GSLB[0]
     for word in argv:
+        if word.startswith("PYTHONPATH="):
+            continue  # this machine's folders
         yield word.replace(python, "python").replace(f"{folder}/", "").replace(str(folder), ".")
 
 

@@ -21,7 +21,7 @@ from bench import proxytables, store
 from bench.idling import idle
 from bench.origin import origins
 from bench.process import NotMeasured, cpu_s, free_port
-from bench.proxies import NGINX, PROXIES, Running, certificate, many_descriptors, started
+from bench.proxies import NGINX, PROXIES, Running, certificate, many_descriptors, started, under
 from bench.proxyfiles import HOST, MEMBERS
 from bench.webload import Load, Seen, ab, wrk
 
@@ -72,8 +72,12 @@ def measure(
     rounds: int | None = None,
     servers: Sequence[str] = (),
     only: Sequence[str] = (),
+    python: str = "",
 ) -> store.Result:
-    """Measure the figures of *only* (of `NAMES`; none: all) of those servers (none: all)."""
+    """Measure the figures of *only* (of `NAMES`; none: all) of those servers (none: all).
+
+    With *python*, gslb is measured once more, run by that interpreter.
+    """
     seconds = seconds or (1.0 if quick else SECONDS)
     rounds = rounds or (1 if quick else ROUNDS)
     found: store.Result = {"seconds": seconds, "rounds": rounds, "servers": {}, "notes": []}
@@ -85,7 +89,7 @@ def measure(
         quick_port, slow_port = free_port(), free_port()
         stack.enter_context(origins(folder, quick_port, slow_port))
         up: dict[str, Running] = {}
-        for proxy in PROXIES.values():
+        for proxy in (*PROXIES.values(), *([under(python)] if python else [])):
             if servers and proxy.name not in servers:
                 continue
             try:
