@@ -33,6 +33,7 @@ _HERE_ALONE: Final = frozenset(
     (
         b"connection",
         b"content-length",
+        b"content_length",  # which CGI takes for the same
         b"expect",
         b"host",
         b"keep-alive",
@@ -41,6 +42,7 @@ _HERE_ALONE: Final = frozenset(
         b"proxy-connection",
         b"te",
         b"transfer-encoding",
+        b"transfer_encoding",
         b"upgrade",
     )
 )
@@ -216,7 +218,9 @@ class ResponseReader:
         head = ResponseHead()
         head.status = status = parser.get_status_code()
         head.reason, head.fields = self._reason, fields
-        if octets.startswith(b"HTTP/1.0"):
+        if not octets.startswith(b"HTTP/1.1 "):
+            if not octets.startswith(b"HTTP/1.0 "):
+                raise MessageError("a response of a version other than HTTP/1.0 and 1.1", 502)
             head.minor, head.keep_alive = 0, False
         if not 100 <= status <= 999:
             raise MessageError(f"a response with status {status}", 502)
@@ -380,19 +384,7 @@ def _drop_named(head: RequestHead | ResponseHead, named: frozenset[bytes]) -> No
 
 
 _KEPT: Final = frozenset(
-    (
-        b"authorization",
-        b"cookie",
-        b"forwarded",
-        b"set-cookie",
-        b"content-type",
-        b"content-encoding",
-        b"cache-control",
-        b"x-forwarded-for",
-        b"x-forwarded-proto",
-        b"x-forwarded-host",
-        b"x-gslb-hops",
-        b"x-request-id",
-        b"traceparent",
-    )
+    b"authorization cookie forwarded set-cookie content-type content-encoding cache-control"
+    b" x-forwarded-for x-forwarded-proto x-forwarded-host x-gslb-hops x-request-id"
+    b" traceparent".split()
 )
