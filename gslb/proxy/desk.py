@@ -229,7 +229,7 @@ class Desk:
         if target is None:
             return None
         target.active += 1
-        if pinning is not None:
+        if pinning is not None and not target.is_proxy and target.region == chooser.own:
             if rule.pins is not None:
                 rule.pins.put(key, target)
             else:
