@@ -762,6 +762,27 @@ def test_a_client_that_reads_slowly_holds_its_member():
     assert not back.is_held
 
 
+def test_a_client_that_is_found_gone_when_its_response_ends_is_counted_once():
+    world = World()
+    client, exchange = world.ask()
+    client.finish = lambda _: (exchange.on_client_gone(), setattr(client, "is_done", True))
+
+    world.connected().answer()
+
+    assert world.done == [exchange]
+    assert world.is_quiet()
+
+
+def test_what_is_over_cannot_fail():
+    world = World()
+    client, exchange = world.ask()
+    world.connected().answer()
+
+    exchange.fail(502, "late")
+
+    assert (client.status, client.is_broken, exchange.status) == (200, False, 200)
+
+
 def test_a_client_that_sends_no_more_is_answered_all_the_same():
     world = World()
     client, exchange = world.ask()

@@ -205,6 +205,22 @@ def test_a_body_is_passed_on_as_it_comes():
     assert side.heard == [HEARD_POST]
 
 
+def test_what_comes_while_a_request_is_told_of_is_read_behind_it():
+    side = Requests(answers=False)
+    tell = side.on_request
+
+    def on_request(head):
+        tell(head)
+        if len(side.heard) == 1:
+            side.stream.feed(GET)
+        side.stream.go_on()
+
+    side.on_request = on_request
+    fed(side, b"\r\n" + GET)
+
+    assert side.heard == [HEARD_GET, HEARD_GET]
+
+
 def test_a_tunnel_passes_on_what_waited_and_all_that_comes():
     side = fed(Requests(answers=False), GET, b"waited")
 

@@ -139,12 +139,11 @@ class Exchange:
                 self._choose()
         elif phase == Phase.CONNECTING:
             upload.add(octets)
-            if upload.is_full:
-                self.hold_client()
+            self.hold_client()
         else:
+            assert self._back is not None, "what was sent has a connection"
             self.deadline_s += route.timeouts.idle_s
-            if self._back is not None:
-                self._back.send(upload.passing(octets))
+            self._back.send(upload.passing(octets))
 
     def on_body_end(self, trailers: Fields) -> None:
         """Hear that the request's body is whole."""
@@ -333,8 +332,8 @@ class Exchange:
     def on_end(self, trailers: Fields, *, reusable: bool) -> None:
         """Hear that the response is whole."""
         back, self._back = self._back, None
-        if back is not None:
-            back.release(reusable=reusable and not self.is_unread)
+        assert back is not None, "a response comes over a connection"
+        back.release(reusable=reusable and not self.is_unread)
         self.end(trailers)
 
     def tick(self) -> None:
