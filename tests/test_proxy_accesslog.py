@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gslb.proxy.accesslog import NAMES_MAX, AccessLog, Entry
+from gslb.proxy.accesslog import NAMES_MAX, WORD_MAX, AccessLog, Entry
 
 ENTRY = Entry(
     time_s=1_767_225_599.125,
@@ -148,3 +148,16 @@ def test_names_without_end_are_shown_and_not_all_kept():
             in line
         )
     assert len(log._names) <= NAMES_MAX
+
+
+def test_words_without_end_or_measure_are_shown_and_not_all_kept():
+    log = AccessLog()
+
+    for number in range(NAMES_MAX + 10):
+        assert b'"user_agent":"u%d"' % number in log.line(
+            ENTRY._replace(user_agent=b"u%d" % number)
+        )
+    log.line(ENTRY._replace(user_agent=b"u" * (WORD_MAX + 1)))
+
+    assert len(log._words) <= NAMES_MAX
+    assert max(map(len, log._words.values())) <= WORD_MAX
