@@ -15,8 +15,10 @@ from docs import keys, reference, scan, tree
 from gslb.cli.app import app
 from gslb.config.load import load
 from gslb.config.mainkeys import MainFile
+from gslb.config.routekeys import BALANCES
 from gslb.config.zonekeys import ZoneFile
 from gslb.daemons.openapi import document
+from gslb.proxy.accesslog import Entry
 from gslb.routing import answer, snapshot
 
 ROOT = Path(__file__).parent.parent
@@ -130,6 +132,17 @@ def test_every_extended_error_is_described():
 def test_every_event_is_described():
     for kind, _call in scan.announced():
         assert f"| `{kind}` |" in REFERENCE
+
+
+def test_every_key_of_the_access_log_is_described():
+    told = set(re.findall(r"`(\w+)`", PROXY[PROXY.index("### The access log") :]))
+
+    assert {"time" if key == "time_s" else key for key in Entry._fields} <= told
+
+
+def test_every_way_to_balance_is_described():
+    for kind in (*BALANCES, "{hash: path}"):
+        assert f"| `{kind}`" in PROXY, kind
 
 
 # What is written by hand
