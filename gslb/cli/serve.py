@@ -26,6 +26,7 @@ from gslb.health.report import REPORT_GAP_S
 from gslb.health.share import assigned, probers_of
 from gslb.health.verdict import worst_detection_s
 from gslb.model import Discover, Monitor, Subject
+from gslb.proxy import haproxycheck
 from gslb.proxy.table import routed
 from gslb.routing.snapshot import map_keys, members_of
 from gslb.tier import Tier
@@ -94,7 +95,9 @@ def check(
             raise ConfigError(broken)
         with progress_bar() as progress:
             world = planner.make(read, planner.cache_of(read), progress)
+        engine_notes = notes_of_engine(read)
     err(*(f"gslb: warning: {each}" for each in (*read.warnings, *fenced_out(world))))
+    err(*(f"gslb: note: {each}" for each in engine_notes))
     summary = summary_of(read)
     if as_json:
         show_json(summary)
@@ -122,6 +125,23 @@ def check(
         print(f"proxies {tier_shown(read.tier)}")
     if read.carrier is not None:
         print(f"reports and words travel {how_carried(read.carrier)}")
+
+
+def notes_of_engine(config: Config) -> tuple[str, ...]:
+    """Return what another engine does otherwise; raises ConfigError for what it cannot do."""
+    tier = config.tier
+    if tier is None or tier.engine != "haproxy":
+        return ()
+    services = {service.text: service for service in config.services()}
+    wrong = [
+        Complaint(str(config.file), 1, 1, f"proxy.{each.key}", each.problem, each.hint)
+        for region in config.regions.values()
+        if region.proxies
+        for each in haproxycheck.check(tier, region.name, services, config.regions)
+    ]
+    if wrong:
+        raise ConfigError(wrong)
+    return tuple(haproxycheck.notes(tier))
 
 
 def summary_of(config: Config) -> dict[str, object]:

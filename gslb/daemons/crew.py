@@ -76,8 +76,11 @@ class Crew:
             if (problem := await self._start(number)) is not None:
                 self._events.announce("worker_failed", worker=number, error=problem)
 
-    async def adopt(self, brief: Brief) -> str | None:
-        """Have all workers serve by *brief*; return what one said was wrong, if any did."""
+    async def adopt(self, brief: Brief, *, anew: bool = False) -> str | None:
+        """Have all workers serve by *brief*; return what one said was wrong, if any did.
+
+        They read all files anew in any case.
+        """
         self._brief = brief
         waiting = []
         for hand in self._hands.values():

@@ -245,12 +245,16 @@ class Haproxy:
                 raise EngineError("HAProxy refuses: " + "; ".join(refused[:5]))
 
     async def _compare_always(self) -> None:
+        last = ""
         while True:
             await asyncio.sleep(self._compare_s)
             try:
                 await self._compare()
+                last = ""
             except EngineError as error:
-                self._say(str(error))
+                if str(error) != last:
+                    self._say(str(error))
+                last = str(error)
 
     async def _supervise(self) -> None:
         """Start it again whenever it ends by itself."""

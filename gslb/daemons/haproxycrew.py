@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from gslb.daemons.briefing import Beliefs, Brief, Figures
 from gslb.daemons.events import Events
 from gslb.daemons.haproxy import Haproxy, Plan, Servers
 from gslb.errors import EngineError
-from gslb.health.belief import PARTS, Belief
+from gslb.health.belief import PARTS, Belief, Word
 from gslb.model import Member, Regions, Service
+from gslb.proxy import haproxycheck
 from gslb.proxy.chooser import name_of
 from gslb.proxy.haproxypools import PROXIES, Wanted
 from gslb.routing.route import great_circle_km
@@ -50,6 +52,8 @@ class HaproxyCrew:
         except (EngineError, OSError) as error:
             self._haproxy = None
             return str(error)
+        for note in haproxycheck.notes(brief.tier):
+            self._say(note)
         return None
 
     async def run(self) -> None:
@@ -67,12 +71,15 @@ class HaproxyCrew:
             except EngineError as error:
                 self._say(str(error))
 
-    async def adopt(self, brief: Brief) -> str | None:
-        """Have it serve by *brief*; return what is wrong, and then nothing has changed."""
+    async def adopt(self, brief: Brief, *, anew: bool = False) -> str | None:
+        """Have it serve by *brief*; return what is wrong, and then nothing has changed.
+
+        It is reloaded if anything is written otherwise, or if files are to be read *anew*.
+        """
         before, self._brief = self._brief, brief
         assert self._haproxy is not None, "started before"
         try:
-            if before is None or self._plan(before) != self._plan(brief):
+            if anew or before is None or self._plan(before) != self._plan(brief):
                 await self._haproxy.reload(self._plan(brief))
             await self._haproxy.apply(self._wanted())
         except (EngineError, OSError) as error:
@@ -118,11 +125,12 @@ class HaproxyCrew:
         found: dict[str, list[Wanted]] = {}
         for service in brief.services:
             port = brief.tier.upstreams[service.text].port
-            found[service.text] = [
+            servers = [
                 self._server(service, pool.region, member, port, pool.weight)
                 for pool in service.pools
                 for member in pool.members
             ]
+            found[service.text] = self._opened(service, servers)
         found[PROXIES] = [
             self._server(None, region.name, proxy, brief.tier.across.port, 1)
             for region in brief.regions.values()
@@ -155,27 +163,50 @@ class HaproxyCrew:
             drained_s=drained_s,
         )
 
+    def _opened(self, service: Service, servers: list[Wanted]) -> list[Wanted]:
+        """Return *servers*, all to be used if none may be: as DNS has it (`all_down`, drains)."""
+        if any(each.state == "ready" for each in servers):
+            return servers
+        drained = [each for each in servers if each.state == "drain"]
+        if len(drained) == len(servers):
+            return [replace(each, state="ready") for each in servers]
+        if service.all_down != "serve_all":
+            return servers
+        forced = {
+            address
+            for (text, address), belief in self._beliefs.of.items()
+            if text == service.text and belief.forced is Word.DOWN
+        }
+        hopeful = [each for each in servers if each.state == "maint" and each.address not in forced]
+        opened = hopeful or servers
+        return [replace(each, state="ready") if each in opened else each for each in servers]
+
     async def _seen(self) -> Figures:
         assert self._haproxy is not None, "started before"
         seen = await self._haproxy.figures()
-        members: list[dict[str, Any]] = []
+        members: dict[tuple[str, str], dict[str, Any]] = {}
         counts: dict[tuple[str, ...], float] = {}
-        for each in seen.servers:
-            members.append(
+        for each in seen.servers:  # once for each way in which a service is balanced
+            member = members.setdefault(
+                (each.service, each.name),
                 {
                     "service": each.service,
                     "member": each.name,
                     "region": each.region,
-                    "is_proxy": each.service == PROXIES,
-                    "active": each.active,
-                    "connections": each.active,
-                    "waiting": each.queued,
-                    "out": each.state not in ("UP", "no check"),
+                    "is_proxy": each.kind == "proxies",
+                    "active": 0,
+                    "connections": 0,
+                    "waiting": 0,
+                    "out": False,
                     "circuit": each.state.lower(),
                     "why": None,
                     "ejected_for_s": None,
-                }
+                },
             )
+            member["active"] += each.active
+            member["connections"] += each.active
+            member["waiting"] += each.queued
+            member["out"] |= each.state not in ("UP", "no check")
             for outcome, count in (
                 ("ok", each.requests - each.server_errors - each.connect_errors),
                 ("server_error", each.server_errors),
@@ -185,7 +216,7 @@ class HaproxyCrew:
                 counts[key] = counts.get(key, 0) + max(0, count)
         return Figures(
             counts=counts,
-            members=tuple(members),
+            members=tuple(members.values()),
             connections=seen.connections,
             active=seen.active,
         )

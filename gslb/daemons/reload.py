@@ -110,6 +110,7 @@ def tier_needs_restart(old: Config, new: Config, region: str) -> list[str]:
         "proxy.tier": before.engine != after.engine,
         "proxy.workers": before.workers != after.workers,
         "proxy.admin": before.admin != after.admin,
+        "proxy.access_log": after.engine == "haproxy" and before.access_log != after.access_log,
         f"regions.{region}.proxies": addresses[0] != addresses[1],
         "state_dir": old.state_dir != new.state_dir,
         "voters": bool(old.voters) != bool(new.voters),

@@ -367,7 +367,7 @@ class TierHost:
                 self.events.announce("restart_needed", changed=", ".join(keys))
             before = self.config
             self.config = config
-            if (problem := await self.crew.adopt(self._brief())) is not None:
+            if (problem := await self.crew.adopt(self._brief(), anew=True)) is not None:
                 self.config = before
                 await self.crew.adopt(self._brief())
                 self.counters.events["gslb_reload_failures"] += 1
