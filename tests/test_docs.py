@@ -225,6 +225,15 @@ def test_a_piece_of_the_tiers_configuration_can_be_served(at, tmp_path):
     assert not found.broken
 
 
+def test_the_example_can_be_served_with_a_tier_in_each_region():
+    found = load(ROOT / "gslb.yaml", hostname="ns1.example.com", environ={})
+
+    assert not found.broken
+    assert not found.warnings
+    assert all(region.proxies for region in found.regions.values())
+    assert found.tier.routes
+
+
 def test_every_promise_names_tests_that_there_are():
     rows = re.findall(r"^\| (\d+) \| .* \| (.*) \|$", ARCHITECTURE, re.MULTILINE)
 
