@@ -18,7 +18,7 @@ SIZE_DIGITS_MAX: Final = 15
 
 LAST: Final = b"0\r\n\r\n"
 _LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
-_FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
+_FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)")
 
 # Fields that mean something only in a head (RFC 9110 6.5.1): as trailers they are dropped.
 _NOT_IN_TRAILERS: Final = frozenset(
@@ -110,7 +110,8 @@ class ChunkReader:
     def _check_line_begun(self, begun: bytes) -> None:
         if len(begun) >= LINE_MAX:
             raise MessageError("a chunk's size on a line too long")
-        _size(begun.removesuffix(b"\r") or b"0")
+        # White space may end it before a semicolon only, which may still come.
+        _size(begun.removesuffix(b"\r").rstrip(b" \t") or b"0")
 
     def _read_trailers(self, octets: bytes) -> None:
         if octets.startswith(b"\r\n"):
@@ -128,7 +129,7 @@ class ChunkReader:
                 raise MessageError("a trailer that is no field")
             name = field[1].lower()
             if name not in _NOT_IN_TRAILERS:
-                self.trailers.append((name, field[2]))
+                self.trailers.append((name, field[2].strip(b" \t")))
         self.is_done, self.rest = True, octets[end + 4 :]
 
 

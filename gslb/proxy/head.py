@@ -25,6 +25,7 @@ from gslb.errors import MessageError
 CHUNKED: Final = -1  # of a length: the body is cut into chunks
 UNTIL_CLOSE: Final = -2  # of a length: the body ends with the connection
 LENGTH_MAX: Final = 2**62
+LENGTH_DIGITS_MAX: Final = 64
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -33,6 +34,7 @@ _HERE_ALONE: Final = frozenset(
     (
         b"connection",
         b"content-length",
+        b"content_length",  # which CGI takes for the same
         b"expect",
         b"host",
         b"keep-alive",
@@ -41,6 +43,7 @@ _HERE_ALONE: Final = frozenset(
         b"proxy-connection",
         b"te",
         b"transfer-encoding",
+        b"transfer_encoding",
         b"upgrade",
     )
 )
@@ -148,6 +151,8 @@ class RequestReader:
             parser.feed_data(octets)
         except httptools.HttpParserUpgrade:
             self._parser = None
+            if parser.get_method() == b"CONNECT":
+                raise MessageError("CONNECT: this is no forward proxy", 405) from None
         except httptools.HttpParserError as error:
             self._parser = None
             raise _refused(octets, error) from None
@@ -155,12 +160,15 @@ class RequestReader:
             raise MessageError(f"more than {self._fields_max} fields", 431)
         method, target = parser.get_method(), self._target
         # Nothing but one space between the parts, and HTTP/1.0 or 1.1 at the end.
-        if octets.find(_CRLFS) != len(method) + len(target) + 10:
+        end = octets.find(_CRLFS)
+        if end != len(method) + len(target) + 10:
             raise MessageError("a request line that is not of the form METHOD TARGET HTTP/1.1")
         head = RequestHead()
         head.method, head.target, head.fields = method, target, fields
-        head.minor = minor = 1 if octets[len(method) + len(target) + 9] == 0x31 else 0
-        head.keep_alive = bool(minor)
+        if (version := octets[end - 8 : end]) != b"HTTP/1.1":
+            if version != b"HTTP/1.0":
+                raise MessageError("a version other than HTTP/1.0 and 1.1", 505)
+            head.minor, head.keep_alive = 0, False
         _sort_request_fields(head)
         if head.length or head.upgrade:
             self._parser = None  # it waits for a body, which it is not given
@@ -216,7 +224,9 @@ class ResponseReader:
         head = ResponseHead()
         head.status = status = parser.get_status_code()
         head.reason, head.fields = self._reason, fields
-        if octets.startswith(b"HTTP/1.0"):
+        if not octets.startswith(b"HTTP/1.1 "):
+            if not octets.startswith(b"HTTP/1.0 "):
+                raise MessageError("a response of a version other than HTTP/1.0 and 1.1", 502)
             head.minor, head.keep_alive = 0, False
         if not 100 <= status <= 999:
             raise MessageError(f"a response with status {status}", 502)
@@ -292,8 +302,6 @@ def _check_target(head: RequestHead) -> None:
             head.authority, rest = found.groups()
             head.target = target = rest if rest.startswith(b"/") else b"/" + rest
         elif target != b"*" or head.method != b"OPTIONS":
-            if head.method == b"CONNECT":
-                raise MessageError("CONNECT: this is no forward proxy", 405)
             raise MessageError("a target that is neither a path nor a URL")
     if b"#" in target:
         raise MessageError("a target with a fragment")
@@ -348,8 +356,7 @@ def _sort_response_fields(head: ResponseHead, method: bytes) -> None:
 
 def _length(value: bytes, status: int) -> int:
     # llhttp has seen to it that these are digits, with white space around them at most.
-    length = int(value)
-    if length > LENGTH_MAX:
+    if len(value) > LENGTH_DIGITS_MAX or (length := int(value)) > LENGTH_MAX:
         raise MessageError("a length beyond all measure", status)
     return length
 
@@ -380,19 +387,7 @@ def _drop_named(head: RequestHead | ResponseHead, named: frozenset[bytes]) -> No
 
 
 _KEPT: Final = frozenset(
-    (
-        b"authorization",
-        b"cookie",
-        b"forwarded",
-        b"set-cookie",
-        b"content-type",
-        b"content-encoding",
-        b"cache-control",
-        b"x-forwarded-for",
-        b"x-forwarded-proto",
-        b"x-forwarded-host",
-        b"x-gslb-hops",
-        b"x-request-id",
-        b"traceparent",
-    )
+    b"authorization cookie forwarded set-cookie content-type content-encoding cache-control"
+    b" x-forwarded-for x-forwarded-proto x-forwarded-host x-gslb-hops x-request-id"
+    b" traceparent".split()
 )

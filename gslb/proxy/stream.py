@@ -7,6 +7,7 @@ given out at a time: what a client sends behind it (pipelining, RFC 9112 9.3.2) 
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 from typing import Final, Protocol
 
@@ -24,6 +25,9 @@ from gslb.proxy.head import (
 RESPONSE_HEAD_MAX: Final = 262_144
 INTERIM_MAX: Final = 16  # responses before the final one
 _END: Final = b"\r\n\r\n"
+_CR: Final = 0x0D
+_BARE_END: Final = re.compile(rb"\n\n|(?<!\r)\n\r\n")  # of a head, by a reader that is lax
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n)+")
 
 
 class Mode(IntEnum):
@@ -93,7 +97,12 @@ class RequestStream:
                 self._left -= len(octets)
                 self._sink.on_body(octets)
                 return
-            if mode == _HEAD and octets.find(_END) + 4 == len(octets) <= self._head_max:
+            if (
+                mode == _HEAD
+                and octets.find(_END) + 4 == len(octets) <= self._head_max
+                and octets.endswith(_END)
+                and octets[0] != _CR
+            ):
                 self._read_alone(octets)
                 return
         self._buffer = self._buffer + octets if self._buffer else octets
@@ -169,14 +178,14 @@ class RequestStream:
         return False
 
     def _read_head(self, buffer: bytes) -> bool:
+        if empty := _EMPTY_LINES.match(buffer):  # RFC 9112 2.2: before a request they are nothing
+            self._buffer = buffer[empty.end() :]
+            return True
         end = buffer.find(_END, 0, self._head_max)
-        if end <= 0:
-            if buffer.startswith(b"\r\n"):
-                self._buffer = buffer[2:]  # RFC 9112 2.2: empty lines before a request
-                return True
+        if end < 0:
             if len(buffer) >= self._head_max:
                 raise MessageError(f"a head of more than {self._head_max} octets", 431)
-            if b"\n\n" in buffer or b"\n\r\n" in buffer.replace(b"\r\n", b""):
+            if _BARE_END.search(buffer):
                 raise MessageError("lines that do not end in CRLF")
             return False
         head = self._reader.read(buffer[: end + 4])
