@@ -176,7 +176,7 @@ class RequestStream:
                 return True
             if len(buffer) >= self._head_max:
                 raise MessageError(f"a head of more than {self._head_max} octets", 431)
-            if b"\n\n" in buffer or b"\n\r\n" in buffer.replace(b"\r\n", b""):
+            if buffer.count(b"\n") != buffer.count(b"\r\n"):
                 raise MessageError("lines that do not end in CRLF")
             return False
         head = self._reader.read(buffer[: end + 4])
