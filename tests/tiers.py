@@ -414,12 +414,14 @@ class Wire:
         return message
 
     async def ended(self) -> bytes:
-        """Return all that still comes, up to the end."""
+        """Return all that still comes, up to the end, and close."""
         async with asyncio.timeout(PATIENCE_S):
             try:
                 return await self.reader.read()
             except ConnectionError:
                 return b""
+            finally:
+                self.close()
 
     def close(self) -> None:
         """Break it off."""
@@ -442,6 +444,15 @@ class Tier(At):
     def said(self) -> int:
         """How many lines it has said."""
         return len(self.process.lines)
+
+    async def refuses(self) -> None:
+        """Await that nobody listens at its port any longer."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                try:
+                    (await self.open()).close()
+                except ConnectionError:
+                    return
 
     def workers(self) -> list[int]:
         """Return the process ids of its workers."""
