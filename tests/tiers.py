@@ -350,6 +350,7 @@ class At:
 
     port: int
     address: str = PROXY
+    worker: int = 0  # the process id of its first worker
 
     async def open(self, tls: ssl.SSLContext | None = None, name: str | None = None) -> Wire:
         """Connect to it."""
@@ -456,8 +457,7 @@ class Tier(At):
 
     def workers(self) -> list[int]:
         """Return the process ids of its workers."""
-        pid = self.process.process.pid
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return children(self.process.process.pid)
 
     async def reload(self) -> None:
         """Have it read its files anew, and await that it did."""
@@ -487,6 +487,11 @@ async def running(path: Path, port: int) -> AsyncIterator[Tier]:
         await process.wait()
         await it.process._reading
         assert not (found := tracebacks(it.process.lines)), found
+
+
+def children(pid: int) -> list[int]:
+    """Return the ids of a process's child processes."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def tracebacks(lines: Sequence[str]) -> str:
@@ -539,7 +544,7 @@ def shared(path: Path, port: int) -> Iterator[At]:
                     break
             else:
                 pytest.fail("it ended; it said:\n" + "".join(said))
-            yield At(port)
+            yield At(port, worker=children(process.pid)[0])
         finally:
             stderr.close()
             process.send_signal(signal.SIGTERM)
