@@ -1,298 +1,382 @@
-"""A region's tier under load while members, workers and files come and go."""
+"""The tier under load, while members, workers and files come and go: no request is lost."""
 
 import asyncio
 import os
 import resource
+import shutil
 import signal
-import sys
-import time
-from pathlib import Path
+from contextlib import AsyncExitStack, ExitStack
+from socket import create_connection
+from subprocess import PIPE
 
 import pytest
+import yaml
 
-from tests.programs import Program, until
-from tests.running import write
-from tests.servers import free_port
-from tests.tiers import LOAD, address_of, ask, tier, until_async
+from tests.running import PATIENCE_S, service, write
+from tests.servers import Authority, free_port
+from tests.tiers import (
+    EU,
+    PROXY,
+    REGION,
+    US,
+    Asked,
+    Load,
+    Origin,
+    OwnProcess,
+    request,
+    tier,
+)
 
-PROGRAM = (sys.executable, "-m", "tests.tiers")
-IDLE = 10_000  # connections that are kept, and say nothing
-
-
-@pytest.fixture
-def port():
-    return free_port()
-
-
-async def rest(seen, answers=LOAD * 6):
-    """Await that so many more requests are answered."""
-    before = sum(seen.answers.values())
-    await until(
-        lambda: sum(seen.answers.values()) >= before + answers or None,
-        lambda: f"nobody is answered: {seen.failures[-3:]}",
-    )
+MANY = 10_000
+ROOM = MANY + 2_000  # file descriptors
 
 
-def us(*numbers):
-    return {address_of("us", number) for number in numbers}
+def monitored(port: int, **keys: object) -> dict[str, object]:
+    """Return what makes a tier probe its members often."""
+    monitor = {"type": "http", "port": port, "path": "/healthz", "interval": "200ms"}
+    more = {"timeout": "1s", "recheck": "50ms", "fall": 2, "rise": 2}
+    return {"monitors": {"web": {**monitor, **more}}, "service": service(**keys)}
 
 
-def eu(*numbers):
-    return {address_of("eu", number) for number in numbers}
+async def own_processes(stack: AsyncExitStack, port: int, *addresses: str) -> list[OwnProcess]:
+    made = [OwnProcess(address, port) for address in addresses]
+    return list(await asyncio.gather(*map(stack.enter_async_context, made)))
 
 
-async def test_a_member_that_is_killed_costs_no_request(tmp_path, port):
-    async with tier(tmp_path, port, {"us": 3}) as it, it.load() as seen:
-        await rest(seen)
-
-        it.members["us"][0].kill()
-        await it.process.line(f"member={address_of('us', 1)} verdict=down")
-        await rest(seen)
-
-    assert not seen.failures
-    assert set(seen.by_member()) == us(1, 2, 3)
-
-
-async def test_a_region_whose_members_are_all_killed_is_served_by_the_next_one_at_once(
-    tmp_path, port
-):
-    async with tier(tmp_path, port, {"us": 2, "eu": 2}) as it, it.load() as seen:
-        await rest(seen)
-        before = set(seen.by_member())
-
-        for member in it.members["us"]:
-            member.kill()
-        killed_s = time.monotonic()
-        await rest(seen)
-        beyond_s = min(when for when, who in seen.moments if who in eu(1, 2))
-        for member in it.members["us"]:
-            member.start()
-        await it.answers_from(*us(1, 2))
-
-    assert not seen.failures
-    assert before == us(1, 2)
-    assert beyond_s - killed_s < 1.0
+async def test_all_members_are_restarted_one_after_another_and_no_request_fails(tmp_path):
+    port = free_port(US[0])
+    async with AsyncExitStack() as stack:
+        members = await own_processes(stack, port, *US)
+        it = await stack.enter_async_context(
+            tier(tmp_path, member_port=port, members={REGION: list(US)}, **monitored(port))
+        )
+        async with Load(it) as load:
+            for member in members:
+                start = it.said
+                member.drain()
+                await it.line(" verdict ", member.address, "verdict=down", start=start)
+                await load.some(50)
+                await member.stop()
+                await load.some(50)
+                start = it.said
+                await member.start()
+                await it.line(" verdict ", member.address, "verdict=up", start=start)
+            load.forget()
+            await load.some(300)
+        assert not load.failures
+        assert load.who == set(US)
 
 
-async def test_all_members_can_be_restarted_one_after_the_other(tmp_path, port):
-    async with tier(tmp_path, port, {"us": 3}) as it, it.load() as seen:
-        for member in it.members["us"]:
-            await rest(seen)
-            member.end()
-            member.start()
-            await member.line("listening")
-            await it.answers_from(*us(1, 2, 3))
-
-    assert not seen.failures
-
-
-async def test_members_come_and_go_by_a_file_and_no_request_is_lost(tmp_path, port):
-    few, many = (
-        [address_of("us", n) for n in (1, 2, 3)],
-        [address_of("us", n) for n in range(1, 31)],
-    )
-    file = write(tmp_path / "members.txt", "\n".join(few) + "\n")
-    rest_of_them = Program([*PROGRAM, str(port), *many[3:]], tmp_path / "others.log")
-    pools = {"us": {"discover": {"file": str(file)}}}
-    try:
-        rest_of_them.start()
-        await rest_of_them.line("listening")
-        async with tier(tmp_path, port, {"us": 3}, pools=pools) as it, it.load() as seen:
-            for wanted in (many, few):
-                await rest(seen)
-                write(file, "\n".join(wanted) + "\n")
-
-                async def served(wanted=wanted):
-                    began_s = time.monotonic()
-                    await rest(seen, 20 * LOAD)
-                    return seen.since(began_s) == set(wanted)
-
-                await until_async(served, lambda: f"{sorted(seen.by_member())}")
-    finally:
-        rest_of_them.kill()
-
-    assert not seen.failures
-    assert set(seen.by_member()) == set(many)
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+async def test_one_of_three_members_is_killed_and_no_idempotent_request_fails(tmp_path, method):
+    port = free_port(US[0])
+    async with AsyncExitStack() as stack:
+        members = await own_processes(stack, port, *US)
+        it = await stack.enter_async_context(
+            tier(tmp_path, member_port=port, members={REGION: list(US)}, **monitored(port))
+        )
+        async with Load(it, 16, method=method) as load:
+            await load.some(500)
+            assert load.who == set(US)
+            start = it.said
+            await members[1].kill()
+            await it.line(" verdict ", US[1], "verdict=down", start=start)
+            load.forget()
+            await load.some(500)
+        assert not load.failures
+        assert load.who == {US[0], US[2]}
 
 
-async def test_a_reload_loses_nothing(tmp_path, port):
-    async with tier(tmp_path, port, {"us": 2}) as it, it.load() as seen:
-        for _ in range(3):
-            await rest(seen)
-            heard = len(it.process.lines)
-            it.process.signal(signal.SIGHUP)
-            await it.process.line(" reload ", start=heard)
-        await rest(seen)
+async def test_when_a_whole_region_is_killed_the_next_region_answers_within_a_second(tmp_path):
+    port = free_port(US[0])
+    pools = {REGION: list(US), "eu-west": list(EU)}
+    async with AsyncExitStack() as stack:
+        members = await own_processes(stack, port, *US, *EU)
+        it = await stack.enter_async_context(
+            tier(tmp_path, member_port=port, members=pools, **monitored(port))
+        )
+        async with Load(it) as load:
+            await load.some(200)
+            assert load.who <= set(US)
+            loop = asyncio.get_running_loop()
+            await asyncio.gather(*(member.kill() for member in members[:3]))
+            began_s = loop.time()
+            while (await it.get()).body.decode() not in EU:
+                pass
+            took_s = loop.time() - began_s
+            load.forget()
+            await load.some(200)
+        assert took_s < 1.0
+        assert load.who <= set(EU)
+        assert not load.failures
 
-    assert not seen.failures
+
+async def test_members_come_and_go_by_a_file_from_3_to_30_to_3_and_no_request_fails(tmp_path):
+    port = free_port(US[0])
+    addresses = [f"127.91.0.{number}" for number in range(1, 31)]
+    found = write(tmp_path / "members", "\n".join(addresses[:3]))
+    pools = {REGION: {"discover": {"file": str(found)}}}
+    async with AsyncExitStack() as stack:
+        for address in addresses:
+            await stack.enter_async_context(Origin(address, port))
+        it = await stack.enter_async_context(
+            tier(tmp_path, member_port=port, members=pools, service={"answers": "all"})
+        )
+        async with Load(it) as load:
+            await load.some()
+            assert load.who == set(addresses[:3])
+            write(found, "\n".join(addresses))
+            while load.who != set(addresses):
+                await load.some(20)
+            write(found, "\n".join(addresses[:3]))
+            while not load.who <= set(addresses[:3]):
+                load.forget()
+                await load.some(20)
+        assert not load.failures
 
 
-async def test_a_broken_file_keeps_what_was(tmp_path, port):
-    async with tier(tmp_path, port, {"us": 1}) as it:
-        text = (tmp_path / "gslb.yaml").read_text()
-        write(tmp_path / "gslb.yaml", text.replace("routes:", "ruotes:"))
-        await it.process.line(" reload_failed ", "routes")
+async def test_a_reload_under_load_loses_no_request_and_no_connection(tmp_path):
+    async with tier(tmp_path, proxy={"workers": 2}) as it, Origin(US[0], it.member_port):
+        kept = await it.open()
+        kept.send(request())
+        assert (await kept.response()).status == 200
+        written = yaml.safe_load(it.path.read_text())
+        async with Load(it, fresh=True) as load, Load(it) as keeping:
+            for number in range(5):
+                set_ = {"response": {"set": {"X-Number": str(number)}}}
+                written["proxy"]["routes"] = [{"service": "www.example.com", "rewrite": set_}]
+                write(it.path, yaml.safe_dump(written))
+                await it.reload()
+                await load.some(50)
+                assert (await it.get()).get("x-number") == str(number)
+        assert not load.failures
+        assert not keeping.failures
+        kept.send(request())
+        assert (await kept.response()).get("x-number") == "4"
+        kept.close()
 
+
+async def test_a_broken_file_changes_nothing_and_is_said(tmp_path):
+    async with tier(tmp_path) as it, Origin(US[0], it.member_port):
+        whole = it.path.read_text()
+        start = it.said
+        write(it.path, whole.replace("www.example.com", "nobody.example.com"))
+        it.process.signal(signal.SIGHUP)
+        await it.line("reload_failed", start=start)
         assert (await it.get()).status == 200
 
 
-async def test_a_worker_that_is_killed_is_replaced(tmp_path, port):
-    async with tier(tmp_path, port, {"us": 1}, proxy={"workers": 1}) as it:
-        (pid,) = workers_of(it.process.process.pid)
+async def test_sigterm_lets_finish_what_runs_and_takes_no_more(tmp_path):
+    may_end = asyncio.Event()
 
-        os.kill(pid, signal.SIGKILL)
-        await it.process.line(" worker_lost ")
-        await until(
-            lambda: workers_of(it.process.process.pid) not in ([], [pid]) or None,
-            lambda: "nobody takes its place",
-        )
+    async def waits(asked: Asked) -> None:
+        await may_end.wait()
+        asked.reply(b"done")
 
-        async def serves():
-            try:
-                return (await it.get()).status == 200
-            except OSError:
-                return False
-
-        await until_async(serves, lambda: "the new one does not serve")
-
-
-async def test_at_the_end_what_runs_is_finished_and_connections_are_closed(tmp_path, port):
-    async with tier(tmp_path, port, {"us": 1}, proxy={"workers": 1}) as it:
-        kept = await asyncio.open_connection(it.proxy, it.port)
-        idle = await asyncio.open_connection(it.proxy, it.port)
-        assert (await ask(*kept, "/")).status == 200
-        assert (await ask(*idle, "/")).status == 200
-        asked = asyncio.create_task(ask(*kept, "/slow/"))
-        await asyncio.sleep(0)  # so that it is on its way before the signal
-
+    async with tier(tmp_path) as it, Origin(US[0], it.member_port, waits) as origin:
+        idle = await it.open()
+        busy = [await it.open() for _ in range(3)]
+        for wire in busy:
+            wire.send(request())
+        await origin.request(3)
         it.process.signal(signal.SIGTERM)
-
-        assert (await asked).status == 200
-        assert await idle[0].read() == b""
-        assert await kept[0].read() == b""
+        await it.line(" draining")
+        assert await idle.ended() == b""
+        await it.refuses()
+        may_end.set()
+        for wire in busy:
+            response = await wire.response()
+            assert (response.body, response.get("connection")) == (b"done", "close")
+            wire.close()
         assert await it.process.ended() == 0
-        for _, writer in (kept, idle):
-            writer.close()
 
 
-async def test_the_main_process_killed_ends_its_workers(tmp_path, port):
-    async with tier(tmp_path, port, {"us": 1}, proxy={"drain": "1s"}) as it:
-        pids = workers_of(it.process.process.pid)
+async def test_what_runs_for_longer_than_the_drain_is_broken_off(tmp_path):
+    async def waits(asked: Asked) -> None:
+        await asyncio.Event().wait()
 
-        it.process.signal(signal.SIGKILL)
-        await until(
-            lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids) or None,
-            lambda: "workers outlive who told them",
-        )
-
-
-async def test_ten_thousand_idle_connections_stand_in_nobodys_way(tmp_path, port):
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most < 2 * IDLE:
-        pytest.skip(f"only {most} files may be open here")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    async with tier(tmp_path, port, {"us": 1}) as it:
-        kept = []
-        for start in range(0, IDLE, 500):
-            kept += await asyncio.gather(
-                *(asyncio.open_connection(it.proxy, it.port) for _ in range(start, start + 500))
-            )
-
-        answers = [await ask(*connection, "/") for connection in kept[:: IDLE // 50]]
-
-        assert {answer.status for answer in answers} == {200}
-        for _, writer in kept:
-            writer.transport.abort()
+    async with (
+        tier(tmp_path, proxy={"drain": "100ms"}) as it,
+        Origin(US[0], it.member_port, waits) as origin,
+    ):
+        wire = await it.open()
+        wire.send(request())
+        await origin.request()
+        it.process.signal(signal.SIGTERM)
+        assert await wire.ended() == b""
+        assert await it.process.ended() == 0
 
 
-def workers_of(pid):
-    """Return the ids of a process's children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    return [int(each) for each in children.split()]
+async def test_a_killed_worker_is_replaced_while_the_others_serve(tmp_path):
+    async with tier(tmp_path, proxy={"workers": 2}) as it, Origin(US[0], it.member_port):
+        before = it.workers()
+        assert len(before) == 2
+        async with Load(it, fresh=True) as load:
+            os.kill(before[0], signal.SIGKILL)
+            await it.line("worker_lost")
+            load.failures.clear()  # what the killed one had
+            await load.some(100)
+            assert not load.failures
+        await it.line("worker_back")
+        start = it.said
+        os.kill(before[1], signal.SIGKILL)  # the new one serves alone
+        await it.line("worker_lost", start=start)
+        assert (await it.get()).status == 200
 
 
-async def test_a_fence_is_never_left(tmp_path, port):
-    fence = [{"fence": {"subnets": {"127.0.0.0/8": ["us"]}}}, "nearest"]
-    service = {"route": fence, "all_down": "nodata"}
-    async with tier(tmp_path, port, {"us": 1, "eu": 1}, service=service) as it:
-        assert (await it.get()).told()["member"] in us(1)
-
-        it.members["us"][0].kill()
-        await it.process.line(f"member={address_of('us', 1)} verdict=down")
-
-        async def turns_away():
-            answer = await it.get()
-            return answer.status == 503 and int(answer.fields["retry-after"]) >= 1
-
-        await until_async(turns_away, lambda: "somebody is asked still")
-
-
-async def test_a_request_that_was_here_already_is_not_passed_on(tmp_path, port):
-    async with tier(tmp_path, port, {"us": 1, "eu": 1}) as it:
-        looping = await it.get(X_Gslb_Hops="eu,us")
-        passing = await it.get(X_Gslb_Hops="eu")
-
-        assert looping.status == 508
-        assert passing.told()["member"] in us(1)
-
-
-async def test_another_regions_proxy_is_told_the_way(tmp_path, port):
-    async with tier(tmp_path, port, {"us": 1, "eu": 1}, proxy={"workers": 1}) as it:
-        # At the address of another region's proxy somebody answers: its members are one, here.
-        stand_in = Program([*PROGRAM, str(port), "127.8.2.100"], tmp_path / "proxy.log")
-        stand_in.start()
-        try:
-            await it.process.line("member=127.8.2.100 verdict=up")
-            it.members["us"][0].kill()
-            await it.process.line(f"member={address_of('us', 1)} verdict=down")
-            told = (await it.get()).told()
-        finally:
-            stand_in.kill()
-
-        assert told["member"] == "127.8.2.100"
-        assert told["fields"]["x-gslb-hops"] == "us"
+async def test_ten_thousand_idle_connections_are_kept(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < ROOM:
+        pytest.skip(f"only {hard} file descriptors may be had")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, ROOM), hard))
+    try:
+        async with tier(tmp_path) as it, Origin(US[0], it.member_port):
+            with ExitStack() as stack:
+                idle = [
+                    stack.enter_context(create_connection((PROXY, it.port))) for _ in range(MANY)
+                ]
+                for sock in idle[::100]:
+                    sock.sendall(request())
+                    await asyncio.sleep(0)
+                for sock in idle[::100]:
+                    received = await asyncio.to_thread(sock.recv, 100)
+                    assert received.startswith(b"HTTP/1.1 200 ")
+                for sock in idle:
+                    sock.setblocking(False)
+                    with pytest.raises(BlockingIOError):  # neither data nor an end
+                        sock.recv(1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def test_a_client_keeps_its_member_until_it_dies(tmp_path, port):
-    affinity = {"cookie": "pin", "key": "a-key-of-thirty-two-characters-!"}
-    routes = [{"name": "all", "service": "www.example.com", "affinity": affinity}]
-    async with tier(tmp_path, port, {"us": 3}, proxy={"routes": routes}) as it:
-        first = await it.get()
-        cookie = first.fields["set-cookie"].partition(";")[0]
-        member = first.told()["member"]
-
-        again = [await it.get(Cookie=cookie) for _ in range(12)]
-        number = int(str(member).rpartition(".")[2])
-        it.members["us"][number - 1].kill()
-        after = await it.get(Cookie=cookie)
-        moved = after.fields["set-cookie"].partition(";")[0]
-
-        assert {each.told()["member"] for each in again} == {member}
-        assert not any("set-cookie" in each.fields for each in again)
-        assert after.status == 200
-        assert after.told()["member"] != member
-        assert moved != cookie
+async def test_a_fenced_client_never_leaves_its_region(tmp_path):
+    pools = {REGION: [US[0]], "eu-west": [EU[0]]}
+    fence = [{"fence": {"subnets": {"127.0.0.0/8": [REGION]}}}, "nearest"]
+    async with (
+        tier(tmp_path, members=pools, service={"route": fence, "all_down": "nodata"}) as it,
+        Origin(EU[0], it.member_port) as abroad,
+    ):
+        response = await it.get()
+        assert response.status in (502, 503)
+        assert not abroad.requests
 
 
-async def test_a_member_that_keeps_failing_is_left_out_for_a_while(tmp_path, port):
-    services = {"www.example.com": {"port": port, "eject": {"errors": 3, "base": "1m"}}}
-    proxy = {"services": services, "workers": 1, "admin": f"127.0.0.1:{free_port()}"}
-    async with tier(tmp_path, port, {"us": 3}, proxy=proxy) as it:
-        statuses = [(await it.get("/bad")).status for _ in range(60)]
-
-        assert statuses.count(500) == 3
-        assert statuses[-30:] == [200] * 30
+async def test_a_request_that_was_here_before_is_answered_508(tmp_path):
+    async with tier(tmp_path) as it, Origin(US[0], it.member_port) as origin:
+        assert (await it.get("/", f"X-Gslb-Hops: {REGION}")).status == 508
+        assert (await it.get("/", "X-Gslb-Hops: eu-west")).status == 200
+        assert len(origin.requests) == 1
 
 
-async def test_as_many_as_a_member_may_have_and_no_more_are_under_way(tmp_path, port):
-    services = {
-        "www.example.com": {"port": port, "connections": 2, "queue": 2, "queue_timeout": "20s"}
+async def test_the_next_regions_proxy_is_asked_when_nobody_lives_here(tmp_path):
+    port, abroad = free_port(US[0]), free_port(EU[0])
+    proxy = {"across": {"to": ["proxies"], "port": abroad}}
+    regions = {
+        REGION: {"location": [39, -77], "proxies": [PROXY]},
+        "eu-west": {"location": [53, -6], "proxies": [EU[0]]},
     }
-    async with tier(tmp_path, port, {"us": 1}, proxy={"services": services, "workers": 1}) as it:
-        answers = await asyncio.gather(*(it.get("/slow") for _ in range(12)))
+    pools = {REGION: [US[0]], "eu-west": [EU[1]]}
+    async with (
+        tier(tmp_path, member_port=port, members=pools, proxy=proxy, regions=regions) as it,
+        Origin(EU[0], abroad) as origin,
+    ):
+        response = await it.get("/x")
+        assert response.body == EU[0].encode()
+        assert (await origin.request()).get("x-gslb-hops") == REGION
 
-        statuses = sorted(answer.status for answer in answers)
-        turned_away = [answer for answer in answers if answer.status == 503]
-        assert statuses[:2] == [200, 200]
-        assert turned_away
-        assert all("retry-after" in answer.fields for answer in turned_away)
+
+async def test_a_cookie_keeps_a_client_at_its_member_until_that_dies(tmp_path):
+    route = {
+        "service": "www.example.com",
+        "affinity": {"cookie": "pin", "key": "a-secret-of-tests"},
+        "balance": "round_robin",
+    }
+    async with AsyncExitStack() as stack:
+        it = await stack.enter_async_context(
+            tier(tmp_path, members={REGION: list(US)}, proxy={"routes": [route]})
+        )
+        origins = {
+            address: await stack.enter_async_context(Origin(address, it.member_port))
+            for address in US
+        }
+        first = await it.get()
+        cookie = str(first.get("set-cookie")).partition(";")[0]
+        for _ in range(6):
+            again = await it.get("/", f"Cookie: a=b; {cookie}")
+            assert again.body == first.body
+            assert again.get("set-cookie") is None
+        await origins[first.body.decode()].kill()
+        second = await it.get("/", f"Cookie: {cookie}")
+        assert second.status == 200
+        assert second.body != first.body
+        moved = str(second.get("set-cookie")).partition(";")[0]
+        for _ in range(6):
+            assert (await it.get("/", f"Cookie: {moved}")).body == second.body
+        forged = await it.get("/", f"Cookie: {moved[:-2]}xx")
+        assert forged.status == 200
+        assert forged.get("set-cookie") is not None
+
+
+async def test_a_member_that_keeps_failing_is_left_out_and_comes_back(tmp_path):
+    eject = {"errors": 3, "base": "1s", "most": "50%"}
+
+    async def fails(asked: Asked) -> None:
+        asked.reply(b"broken", 500)
+
+    async with AsyncExitStack() as stack:
+        it = await stack.enter_async_context(
+            tier(
+                tmp_path,
+                members={REGION: list(US)},
+                upstream={"eject": eject},
+                proxy={"routes": [{"service": "www.example.com", "balance": "round_robin"}]},
+            )
+        )
+        one, *_ = [
+            await stack.enter_async_context(Origin(address, it.member_port)) for address in US
+        ]
+        one.answer = fails
+        statuses = [(await it.get()).status for _ in range(30)]
+        assert statuses.count(500) == 3
+        one.answer = one.says_who
+        async with asyncio.timeout(PATIENCE_S):
+            while (await it.get()).body != US[0].encode():
+                await asyncio.sleep(0.05)
+
+
+async def test_a_browser_and_curl_come_by_tls(tmp_path):
+    port = free_port(PROXY)
+    certificate = Authority(tmp_path).certificate("www.example.com", PROXY)
+    tls = {"certificates": [{"cert": str(certificate)}]}
+
+    async def page(asked: Asked) -> None:
+        asked.reply(b"<p id=who>hello from a member</p>", 200, "Content-Type: text/html")
+
+    async with (
+        tier(tmp_path, port=port, proxy={"listen": [{"port": port, "tls": tls}]}) as it,
+        Origin(US[0], it.member_port, page) as origin,
+    ):
+        url = f"https://{PROXY}:{port}/"
+        programs = {
+            "curl": ["-sk", url],
+            "chromium": [
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--dump-dom",
+                f"--user-data-dir={tmp_path / 'profile'}",
+                "--ignore-certificate-errors",
+                url,
+            ],
+        }
+        missing = [name for name in programs if shutil.which(name) is None]
+        for name in programs.keys() - missing:
+            process = await asyncio.create_subprocess_exec(
+                name, *programs[name], stdout=PIPE, stderr=asyncio.subprocess.DEVNULL
+            )
+            async with asyncio.timeout(PATIENCE_S):
+                said, _ = await process.communicate()
+            assert b"hello from a member" in said, name
+        assert all(m.get("x-forwarded-proto") == "https" for m in origin.requests)
+        if missing:
+            pytest.skip(f"not here: {', '.join(missing)}")

@@ -1,359 +1,635 @@
-"""A region's tier as a real process, real members as processes, and clients that count failures.
+"""A tier made from files and run as its own command, real members behind it, and clients.
 
-    async with tier(folder, members={"us": 3, "eu": 2}) as it:
-        async with it.load() as seen:
-            it.members["us"][0].kill()
-            ...
-        assert not seen.failures
+    async with tier(tmp_path) as it, Origin(US[0], it.member_port):
+        assert (await it.get("/")).body == US[0].encode()
 
-Members and proxies have loopback addresses of their own (127.8.REGION.NUMBER), so that these tests
-stand in nobody's way.  Run as a program, this module is the members at the addresses given.
+Every tier has free ports, and stands in `REGION`.  What is awaited is so for `PATIENCE_S`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import os
+import re
 import signal
+import ssl
 import sys
-import time
-from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from asyncio import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import Any
 
+import pytest
 import yaml
 
-from tests.programs import Program
-from tests.running import PATIENCE_S, Process, gslb, write
+from tests.running import PATIENCE_S, REGIONS, ROOT, Process, command, environment, write
+from tests.servers import free_port
 
-REGIONS = {"us": 1, "eu": 2, "ap": 3}
-LOCATIONS = {"us": [39.0, -77.0], "eu": [53.0, -6.0], "ap": [1.0, 103.0]}
-WWW = "www.example.com"
-LOAD = 12  # clients that ask one request after another
-STUN_S = 0.02  # between two tries of a client that was turned away
-MONITOR = {
-    "type": "http",
-    "path": "/healthz",
-    "interval": "400ms",
-    "timeout": "2s",
-    "recheck": "200ms",
-    "fall": 2,
-}
-ZONE = """\
-$ORIGIN example.com.
-$TTL 300
-@ SOA ns1 hostmaster 1 3600 600 86400 60
-@ NS ns1
-ns1 A 127.0.0.1
-"""
+REGION = "us-east"
+PROXY = "127.91.0.100"
+US = ("127.91.0.1", "127.91.0.2", "127.91.0.3")
+EU = ("127.92.0.1", "127.92.0.2")
+LINE_MAX = 1 << 20
+
+Keys = Mapping[str, Any]
+Fields = list[tuple[str, str]]
+
+
+# Messages, as either end reads them: by lengths and chunks alone, and strictly.
 
 
 @dataclass
-class Seen:
-    """What clients saw: answers by status and by who gave them, failures, and when."""
+class Message:
+    """A request or a response as it was read; `raw` are its octets."""
 
-    answers: Counter[tuple[int, str]] = field(default_factory=Counter)
-    failures: list[str] = field(default_factory=list)
-    moments: list[tuple[float, str]] = field(default_factory=list)  # of each answer
+    line: str
+    fields: Fields
+    body: bytes = b""
+    trailers: Fields = field(default_factory=list)
+    raw: bytes = b""
 
-    def by_member(self) -> Counter[str]:
-        """Return how many good answers each member gave."""
-        found: Counter[str] = Counter()
-        for (status, member), count in self.answers.items():
-            if status == 200:
-                found[member] += count
-        return found
+    def get(self, name: str) -> str | None:
+        """Return the value of the one field of this name, None if there is none."""
+        found = [value for key, value in self.fields if key == name.lower()]
+        assert len(found) <= 1, f"{name} is there {len(found)} times"
+        return found[0] if found else None
 
-    def since(self, moment_s: float) -> set[str]:
-        """Return who has answered from *moment_s* on."""
-        return {member for when_s, member in self.moments if when_s >= moment_s}
+    def all(self, name: str) -> list[str]:
+        """Return the values of all fields of this name."""
+        return [value for key, value in self.fields if key == name.lower()]
+
+    @property
+    def status(self) -> int:
+        """The status of a response."""
+        return int(self.line.split(" ", 2)[1])
+
+    @property
+    def method(self) -> str:
+        """The method of a request."""
+        return self.line.split(" ")[0]
+
+    @property
+    def target(self) -> str:
+        """The target of a request."""
+        return self.line.split(" ")[1]
+
+
+async def read_fields(reader: asyncio.StreamReader) -> tuple[Fields, bytes]:
+    """Return fields up to the empty line, and their octets."""
+    fields, raw = [], b""
+    while (line := await reader.readuntil(b"\r\n")) != b"\r\n":
+        raw += line
+        found = re.fullmatch(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): *([^\r\n\0]*?) *\r\n", line)
+        assert found, f"no field: {line!r}"
+        fields.append((found[1].decode().lower(), found[2].decode("latin-1")))
+    return fields, raw + line
+
+
+async def read_head(reader: asyncio.StreamReader) -> Message:
+    """Return a head; raises IncompleteReadError at the end of the connection."""
+    line = await reader.readuntil(b"\r\n")
+    fields, raw = await read_fields(reader)
+    return Message(line[:-2].decode("latin-1"), fields, raw=line + raw)
+
+
+async def read_body(
+    reader: asyncio.StreamReader, message: Message, *, to_end: bool = False
+) -> None:
+    """Read the body of *message*; up to the end of the connection if *to_end* and nothing says."""
+    if message.get("transfer-encoding") is not None:
+        assert message.get("transfer-encoding") == "chunked"
+        assert message.get("content-length") is None, "two framings"
+        while True:
+            line = await reader.readuntil(b"\r\n")
+            assert re.fullmatch(rb"[0-9a-f]+\r\n", line), line
+            message.raw += line
+            size = int(line, 16)
+            if not size:
+                message.trailers, raw = await read_fields(reader)
+                message.raw += raw
+                return
+            piece = await reader.readexactly(size + 2)
+            assert piece[-2:] == b"\r\n"
+            message.raw += piece
+            message.body += piece[:-2]
+    elif (length := message.get("content-length")) is not None:
+        assert re.fullmatch("[0-9]+", length), length
+        message.body = await reader.readexactly(int(length))
+        message.raw += message.body
+    elif to_end:
+        message.body = await reader.read()
+        message.raw += message.body
+
+
+# Members.
+
+Answer = Callable[["Asked"], Awaitable[None]]
 
 
 @dataclass
-class Answer:
-    """One response, read whole."""
+class Asked:
+    """A request at a member, and the connection that it came over."""
 
-    status: int
-    fields: dict[str, str]
-    body: bytes
+    origin: Origin
+    message: Message
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    connection: int
 
-    def told(self) -> dict[str, object]:
-        """Return what the member told of the request."""
-        found: dict[str, object] = json.loads(self.body)
-        return found
+    def say(self, octets: bytes) -> None:
+        """Write octets as they are."""
+        self.writer.write(octets)
+
+    def reply(self, body: bytes = b"", status: int = 200, *lines: str) -> None:
+        """Write a whole response."""
+        head = "".join(f"{line}\r\n" for line in lines)
+        self.say(
+            f"HTTP/1.1 {status} Some\r\ncontent-length: {len(body)}\r\n{head}\r\n".encode() + body
+        )
 
 
-class Tier:
-    """A tier, its members, and where it listens."""
+class Origin:
+    """A member: an HTTP server that keeps what it is sent, and answers who it is.
 
-    def __init__(self, folder: Path, region: str, members: Mapping[str, int], port: int) -> None:
-        self.folder = folder
-        self.region = region
-        self.port = port
-        self.proxy = proxy_of(region)
-        self.members = {
-            name: [
-                Program(
-                    [sys.executable, "-m", "tests.tiers", str(port), address_of(name, number)],
-                    folder / f"{name}-{number}.log",
-                )
-                for number in range(1, count + 1)
-            ]
-            for name, count in members.items()
-        }
-        self.process: Process | None = None
+    `answer` may be replaced, by what is given a request once it was read whole, or, with
+    `reads_body` off, once its head was.  An empty answer closes the connection.
+    """
 
-    async def begin(self) -> None:
-        """Start all members, and return once they listen."""
-        everyone = [member for pool in self.members.values() for member in pool]
-        for member in everyone:
-            member.start()
-        for member in everyone:
-            await member.line("listening")
+    def __init__(
+        self,
+        address: str = US[0],
+        port: int = 0,
+        answer: Answer | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+        reads_body: bool = True,
+    ) -> None:
+        self.address, self.port = address, port
+        self.answer = answer or self.says_who
+        self.reads_body = reads_body
+        self.requests: list[Message] = []
+        self.raw: list[bytearray] = []
+        self.wrong: list[str] = []
+        self.connections = 0
+        self._tls = tls
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.came = asyncio.Condition()
 
-    async def get(self, target: str = "/", **fields: str) -> Answer:
-        """Ask once on a connection of its own."""
-        reader, writer = await asyncio.open_connection(self.proxy, self.port)
+    async def says_who(self, asked: Asked) -> None:
+        """Answer with the member's address."""
+        body = b"" if asked.message.method == "HEAD" else self.address.encode()
+        asked.reply(body)
+
+    async def __aenter__(self) -> Origin:
+        self._server = await asyncio.start_server(
+            self._serve, self.address, self.port, limit=LINE_MAX, ssl=self._tls, backlog=1024
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.kill()
+        assert not self.wrong, self.wrong
+
+    async def kill(self) -> None:
+        """Listen no more, and break off all connections."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for writer in self._writers:
+            writer.transport.abort()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._writers.add(writer)
+        number = self.connections
+        self.connections += 1
         try:
-            return await ask(reader, writer, target, **fields)
+            await self._serve_one_by_one(reader, writer, number)
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        except AssertionError as error:
+            self.wrong.append(f"{self.address} was sent what is no request: {error}")
         finally:
+            self._writers.discard(writer)
             writer.close()
 
-    @asynccontextmanager
-    async def load(self, target: str = "/slow", clients: int = LOAD) -> AsyncIterator[Seen]:
-        """Have clients ask without pause while the block runs; yield what they see."""
-        seen, ends = Seen(), asyncio.Event()
-        tasks = [asyncio.create_task(self._client(target, seen, ends)) for _ in range(clients)]
-        try:
-            yield seen
-        finally:
-            ends.set()
-            await asyncio.gather(*tasks)
+    async def _serve_one_by_one(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        while True:
+            message = await read_head(reader)
+            assert re.fullmatch(r"[A-Z-]+ (/|\*)\S* HTTP/1\.1", message.line), message.line
+            assert len(message.all("host")) == 1, "no Host, or several"
+            if self.reads_body:
+                await read_body(reader, message)
+            async with self.came:
+                self.requests.append(message)
+                self.came.notify_all()
+            await self.answer(Asked(self, message, reader, writer, number))
+            await writer.drain()
+            if writer.is_closing():
+                return
 
-    async def _client(self, target: str, seen: Seen, ends: asyncio.Event) -> None:
-        writer = None
-        while not ends.is_set():
-            try:
-                if writer is None:
-                    reader, writer = await asyncio.open_connection(self.proxy, self.port)
-                answer = await ask(reader, writer, target)
-            except (OSError, EOFError, TimeoutError) as error:
-                seen.failures.append(repr(error))
-                writer = None
-                await asyncio.sleep(STUN_S)
-                continue
-            member = str(answer.told()["member"]) if answer.status == 200 else ""
-            seen.answers[answer.status, member] += 1
-            seen.moments.append((time.monotonic(), member))
-            if answer.status != 200:
-                seen.failures.append(f"{answer.status} {answer.body[:80]!r}")
-            if answer.fields.get("connection") == "close":
-                writer.close()
-                writer = None
-        if writer is not None:
-            writer.close()
-
-    async def answers_from(self, *members: str) -> None:
-        """Await that those of *members* answer, and nobody else, ten times in a row."""
-
-        async def all_of_them() -> bool:
-            found = {str((await self.get()).told()["member"]) for _ in range(10)}
-            return found <= set(members)
-
-        await until_async(all_of_them, lambda: f"somebody else than {members} answers")
+    async def request(self, count: int = 1) -> Message:
+        """Return the request number *count*, once it has come."""
+        async with asyncio.timeout(PATIENCE_S), self.came:
+            await self.came.wait_for(lambda: len(self.requests) >= count)
+        return self.requests[count - 1]
 
 
-async def until_async(holds: object, why_not: object) -> None:
-    """Await that *holds*, asked again and again, returns true."""
-    ends_s = time.monotonic() + PATIENCE_S
-    assert callable(holds)
-    assert callable(why_not)
-    while not await holds():
-        assert time.monotonic() < ends_s, why_not()
-        await asyncio.sleep(STUN_S)
+class OwnProcess:
+    """A member that is a process of its own, so that it can be killed; it says who it is."""
+
+    def __init__(self, address: str, port: int) -> None:
+        self.address, self.port = address, port
+        self.process: subprocess.Process | None = None
+
+    async def __aenter__(self) -> OwnProcess:
+        await self.start()
+        return self
+
+    async def start(self) -> None:
+        """Start it, and await that it listens."""
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.tiermember",
+            self.address,
+            str(self.port),
+            stdout=subprocess.PIPE,
+            env=environment(),
+            cwd=ROOT,
+        )
+        assert self.process.stdout is not None
+        async with asyncio.timeout(PATIENCE_S):
+            assert await self.process.stdout.readline() == b"listening\n"
+
+    async def kill(self) -> None:
+        """Kill it, as ``kill -9`` does."""
+        await self._end(signal.SIGKILL)
+
+    def drain(self) -> None:
+        """Have it say to whoever probes it that it is going, and serve on."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGUSR1)
+
+    async def stop(self) -> None:
+        """Have it finish what runs, and end."""
+        await self._end(signal.SIGTERM)
+
+    async def _end(self, number: signal.Signals) -> None:
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                self.process.send_signal(number)
+            await self.process.wait()
+            self.process = None
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.kill()
 
 
-async def ask(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str, **fields: str
-) -> Answer:
-    """Ask on a connection, and read the response whole."""
-    method = fields.pop("method", "GET")
-    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
-    host = "" if "Host" in fields else f"Host: {WWW}\r\n"
-    writer.write(f"{method} {target} HTTP/1.1\r\n{host}{lines}\r\n".encode())
-    async with asyncio.timeout(PATIENCE_S):
-        return await read_answer(reader, method)
-
-
-async def read_answer(reader: asyncio.StreamReader, method: str = "GET") -> Answer:
-    """Read one response with a length."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    first, *lines = head.split("\r\n")[:-2]
-    fields = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        fields[name.lower()] = value.strip()
-    length = 0 if method == "HEAD" else int(fields.get("content-length", "0"))
-    return Answer(int(first.split()[1]), fields, await reader.readexactly(length))
-
-
-def address_of(region: str, number: int) -> str:
-    """Return the address of a region's member."""
-    return f"127.8.{REGIONS[region]}.{number}"
-
-
-def proxy_of(region: str) -> str:
-    """Return the address of a region's proxy."""
-    return f"127.8.{REGIONS[region]}.100"
+# The tier.
 
 
 def written(
     folder: Path,
-    members: Mapping[str, int],
-    port: int,
+    proxy: Keys,
     *,
-    proxy: Mapping[str, object] | None = None,
-    service: Mapping[str, object] | None = None,
-    pools: Mapping[str, object] | None = None,
+    members: Mapping[str, Sequence[Any] | Keys],
+    service: Keys | None = None,
+    services: Mapping[str, Keys] | None = None,
     **main: object,
 ) -> Path:
-    """Write the files of a tier whose members and proxies are at *port*; return the main file."""
-    pools = pools or {
-        name: [address_of(name, number) for number in range(1, count + 1)]
-        for name, count in members.items()
+    """Write the files of a tier into *folder*; return the main one.
+
+    Its one service is www.example.com, unless *services* says otherwise.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    regions: dict[str, Any] = {
+        name: dict(keys) for name, keys in REGIONS.items() if name == REGION or name in members
     }
-    services = {"www": {"monitor": "web", "pools": pools, **(service or {})}}
-    write(folder / "example.com.zone", ZONE)
-    zone = {"zone": "example.com", "file": "example.com.zone", "services": services}
+    regions[REGION]["proxies"] = [PROXY]
+    own = {"www": {"pools": dict(members), **(service or {})}}
+    zone = {
+        "zone": "example.com",
+        "file": "example.com.zone",
+        "services": {**own, **(services or {})},
+    }
+    write(
+        folder / "example.com.zone",
+        "@ 300 SOA ns1 hostmaster 1 7200 900 1209600 30\n@ 300 NS ns1\nns1 300 A 127.0.0.1\n",
+    )
     write(folder / "example.com.yaml", yaml.safe_dump(zone))
-    tier = {
-        "listen": [{"port": port}],
-        "workers": 2,
-        "admin": None,
-        "services": {WWW: {"port": port}},
-        "across": {"port": port},
-        "routes": [{"name": "all", "service": WWW}],
-        **(proxy or {}),
-    }
-    document = {
-        "node": "ns1",
-        "state_dir": str(folder / "var"),
+    whole: dict[str, object] = {
+        "node": "ns1.example.net",
+        "state_dir": "var",
         "listen": {"dns": ["127.0.0.1:0"], "admin": "127.0.0.1:0"},
         "zones": ["example.com.yaml"],
-        "regions": {
-            name: {
-                "location": LOCATIONS[name],
-                "proxies": [{"address": proxy_of(name), "monitor": "proxy"}],
-            }
-            for name in REGIONS
-        },
-        "monitors": {
-            "web": {**MONITOR, "port": port},
-            "proxy": {"type": "tcp", "port": port, "interval": "400ms", "rise": 1},
-        },
-        "proxy": tier,
-        **main,
+        "geo": {"database": None},
+        "regions": regions,
+        "proxy": {"workers": 1, "admin": None, "routes": [{"service": "www.example.com"}], **proxy},
     }
-    return write(folder / "gslb.yaml", yaml.safe_dump(document))
+    return write(folder / "gslb.yaml", yaml.safe_dump({**whole, **main}))
+
+
+@dataclass
+class At:
+    """Where a tier listens."""
+
+    port: int
+    address: str = PROXY
+    worker: int = 0  # the process id of its first worker
+
+    async def open(self, tls: ssl.SSLContext | None = None, name: str | None = None) -> Wire:
+        """Connect to it."""
+        reader, writer = await asyncio.open_connection(
+            self.address,
+            self.port,
+            limit=LINE_MAX,
+            ssl=tls,
+            server_hostname=(name or "www.example.com") if tls else None,
+        )
+        return Wire(reader, writer)
+
+    async def ask(self, octets: bytes, **keys: Any) -> Message:
+        """Return the response to *octets* over a connection of their own."""
+        async with asyncio.timeout(PATIENCE_S):
+            wire = await self.open(**keys)
+            try:
+                wire.send(octets)
+                return await wire.response(octets.split(b" ", 1)[0].decode("latin-1"))
+            finally:
+                wire.close()
+
+    async def get(
+        self, target: str = "/", *lines: str, method: str = "GET", **keys: Any
+    ) -> Message:
+        """Return the response to a request of this method, with *lines* of fields beside."""
+        return await self.ask(request(target, *lines, method=method), **keys)
+
+
+def request(target: str = "/", *lines: str, method: str = "GET", body: bytes = b"") -> bytes:
+    """Return a request as octets; a body has its length told."""
+    head = [f"{method} {target} HTTP/1.1", *lines]
+    if not any(line.lower().startswith("host:") for line in lines):
+        head.insert(1, "Host: www.example.com")
+    if body:
+        head.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*head, "", ""]).encode("latin-1") + body
+
+
+class Wire:
+    """A client's connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    def send(self, octets: bytes) -> None:
+        """Send octets as they are."""
+        self.writer.write(octets)
+
+    async def head(self) -> Message:
+        """Return the next head."""
+        async with asyncio.timeout(PATIENCE_S):
+            return await read_head(self.reader)
+
+    async def response(self, method: str = "GET") -> Message:
+        """Return the next final response to *method*."""
+        async with asyncio.timeout(PATIENCE_S):
+            while (message := await read_head(self.reader)).status < 200:
+                pass
+            if method != "HEAD" and message.status not in (204, 304):
+                await read_body(self.reader, message, to_end=True)
+        return message
+
+    async def ended(self) -> bytes:
+        """Return all that still comes, up to the end, and close."""
+        async with asyncio.timeout(PATIENCE_S):
+            try:
+                return await self.reader.read()
+            except ConnectionError:
+                return b""
+            finally:
+                self.close()
+
+    def close(self) -> None:
+        """Break it off."""
+        self.writer.transport.abort()
+
+
+class Tier(At):
+    """A tier that runs as a process of its own."""
+
+    def __init__(self, process: Process, path: Path, port: int) -> None:
+        super().__init__(port)
+        self.member_port = 0
+        self.process, self.path = process, path
+
+    async def line(self, *parts: str, start: int = 0) -> str:
+        """Return the first line that it said with all *parts*."""
+        return await self.process.line(*parts, start=start)
+
+    @property
+    def said(self) -> int:
+        """How many lines it has said."""
+        return len(self.process.lines)
+
+    async def refuses(self) -> None:
+        """Await that nobody listens at its port any longer."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                try:
+                    (await self.open()).close()
+                except ConnectionError:
+                    return
+
+    def workers(self) -> list[int]:
+        """Return the process ids of its workers."""
+        return children(self.process.process.pid)
+
+    async def reload(self) -> None:
+        """Have it read its files anew, and await that it did."""
+        start = self.said
+        self.process.signal(signal.SIGHUP)
+        await self.line(" reload", start=start)
+
+
+@asynccontextmanager
+async def running(path: Path, port: int) -> AsyncIterator[Tier]:
+    """Give the tier of the file *path*, that serves."""
+    process = await asyncio.create_subprocess_exec(
+        *command("proxy", path, "--region", REGION),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    it = Tier(Process(process), path, port)
+    try:
+        await it.line(" started ")
+        yield it
+    finally:
+        workers = it.workers() if process.returncode is None else []
+        for pid in (*([process.pid] if process.returncode is None else []), *workers):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        await process.wait()
+        await it.process._reading
+        assert not (found := tracebacks(it.process.lines)), found
+
+
+def children(pid: int) -> list[int]:
+    """Return the ids of a process's child processes."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def tracebacks(lines: Sequence[str]) -> str:
+    """Return what was said of errors that nobody foresaw, with the lines around."""
+    marks = ("Traceback", "never retrieved", "never awaited", "Exception in callback")
+    for number, line in enumerate(lines):
+        if any(mark in line for mark in marks):
+            return "\n".join(lines[max(0, number - 2) : number + 30])
+    return ""
 
 
 @asynccontextmanager
 async def tier(
-    folder: Path, port: int, members: Mapping[str, int], *, region: str = "us", **keys: object
+    folder: Path,
+    *,
+    members: Mapping[str, Any] | None = None,
+    upstream: Keys | None = None,
+    member_port: int | None = None,
+    port: int | None = None,
+    proxy: Keys | None = None,
+    **main: Any,
 ) -> AsyncIterator[Tier]:
-    """Give a tier that serves, and has probed its members once."""
-    path = written(folder, members, port, **keys)  # type: ignore[arg-type]
-    it = Tier(folder, region, members, port)
-    try:
-        await it.begin()
-        async with gslb("proxy", path, "--region", region) as process:
-            it.process = process
-            await process.line(" started ")
-            for name, pool in it.members.items():
-                for number in range(1, len(pool) + 1):
-                    await process.line(f"member={address_of(name, number)} verdict=up")
-            yield it
-    finally:
-        for pool in it.members.values():
-            for member in pool:
-                member.kill()
+    """Give a running tier whose members listen at the port `member_port`."""
+    port = port or free_port(PROXY)
+    member_port = member_port or free_port(US[0])
+    whole: dict[str, Any] = {
+        "listen": [port],
+        "services": {"www.example.com": {"port": member_port, **(upstream or {})}},
+        **(proxy or {}),
+    }
+    path = written(folder, whole, members=members or {REGION: [US[0]]}, **main)
+    async with running(path, port) as it:
+        it.member_port = member_port
+        yield it
 
 
-class Origin:
-    """The members at some addresses: each says who it is, and what it was sent.
+@contextmanager
+def shared(path: Path, port: int) -> Iterator[At]:
+    """Give a tier as a process that serves many tests, each with an event loop of its own."""
+    with (path.parent / "stderr").open("w+") as stderr:
+        process = Popen(
+            command("proxy", path, "--region", REGION), stderr=PIPE, env=environment(), text=True
+        )
+        said: list[str] = []
+        assert process.stderr is not None
+        try:
+            for line in process.stderr:
+                said.append(line)
+                if " started " in line:
+                    break
+            else:
+                pytest.fail("it ended; it said:\n" + "".join(said))
+            yield At(port, worker=children(process.pid)[0])
+        finally:
+            stderr.close()
+            process.send_signal(signal.SIGTERM)
+            said += process.communicate(timeout=PATIENCE_S)[1].splitlines(keepends=True)
+    assert not (found := tracebacks(said)), found
 
-    ``/slow`` takes a moment; ``/stop`` is what `SIGTERM` does: those that listen no more finish
-    what runs, and close.
+
+# Load.
+
+
+class Load:
+    """Clients that ask again and again over kept connections, and count what went wrong.
+
+    A connection that was closed between two requests is opened anew, as clients do.
     """
 
-    SLOW_S = 0.02
-
-    def __init__(self, port: int, addresses: Sequence[str]) -> None:
-        self.port = port
-        self.addresses = addresses
-        self.stops = False
-        self.active = 0
-        self.idle = asyncio.Event()
-        self.idle.set()
-
-    async def run(self) -> None:
-        """Serve until SIGTERM."""
-        loop, stop = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_signal_handler(signal.SIGTERM, stop.set)
-        servers = [
-            await asyncio.start_server(
-                lambda r, w, at=address: self._serve(r, w, at), address, self.port, backlog=1024
-            )
-            for address in self.addresses
-        ]
-        print("listening", flush=True)
-        await stop.wait()
-        self.stops = True
-        for server in servers:
-            server.close()
-        await self.idle.wait()
-
-    async def _serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str
+    def __init__(
+        self, at: At, clients: int = 8, *, method: str = "GET", fresh: bool = False
     ) -> None:
-        with suppress(OSError, EOFError):
-            while not self.stops:
-                head = await reader.readuntil(b"\r\n\r\n")
-                await self._answer(head.decode("latin-1"), reader, writer, address)
-        writer.close()
+        self._at, self._clients, self._method, self._fresh = at, clients, method, fresh
+        self.answers: dict[tuple[int, bytes], int] = {}
+        self.failures: list[str] = []
+        self.count = 0
+        self._more = asyncio.Condition()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ends = False
 
-    async def _answer(
-        self, head: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str
-    ) -> None:
-        self.active += 1
-        self.idle.clear()
-        try:
-            first, *lines = head.split("\r\n")[:-2]
-            fields = {}
-            for line in lines:
-                name, _, value = line.partition(": ")
-                fields[name.lower()] = value
-            method, target, _ = first.split(" ")
-            body = await reader.readexactly(int(fields.get("content-length", "0")))
-            if target.startswith("/slow"):
-                await asyncio.sleep(self.SLOW_S)
-            status = 500 if target.startswith("/bad") and address.endswith(".1") else 200
-            told = {"member": address, "target": target, "fields": fields, "body": len(body)}
-            octets = json.dumps(told).encode()
-            close = "connection: close\r\n" if self.stops else ""
-            writer.write(
-                f"HTTP/1.1 {status} OK\r\ncontent-length: {len(octets)}\r\n{close}\r\n".encode()
+    async def __aenter__(self) -> Load:
+        self._tasks = [asyncio.create_task(self._run()) for _ in range(self._clients)]
+        await self.some(self._clients)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.end()
+
+    async def end(self) -> None:
+        """Ask no more, once what runs was answered."""
+        self._ends = True
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.gather(*self._tasks)
+
+    async def some(self, count: int = 100) -> None:
+        """Await that so many more requests were answered."""
+        until = self.count + count
+        async with asyncio.timeout(PATIENCE_S), self._more:
+            await self._more.wait_for(
+                lambda: self.count >= until or all(t.done() for t in self._tasks)
             )
-            if method != "HEAD":
-                writer.write(octets)
-            await writer.drain()
-        finally:
-            self.active -= 1
-            if not self.active:
-                self.idle.set()
 
+    def forget(self) -> None:
+        """Count from nothing."""
+        self.answers = {}
 
-if __name__ == "__main__":
-    asyncio.run(Origin(int(sys.argv[1]), sys.argv[2:]).run())
+    async def _run(self) -> None:
+        wire: Wire | None = None
+        octets = request(method=self._method, body=b"x" if self._method == "POST" else b"")
+        while not self._ends:
+            was_kept = wire is not None
+            try:
+                wire = wire or await self._at.open()
+                wire.send(octets)
+                message = await wire.response(self._method)
+            except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
+                if wire is not None:
+                    wire.close()
+                    wire = None
+                empty = isinstance(error, asyncio.IncompleteReadError) and not error.partial
+                if not (was_kept and (empty or isinstance(error, ConnectionError))):
+                    self.failures.append(repr(error))
+                    await asyncio.sleep(0.01)
+                continue
+            key = message.status, message.body
+            self.answers[key] = self.answers.get(key, 0) + 1
+            if message.status != 200:
+                self.failures.append(f"{message.line} {message.body!r}")
+            if message.get("connection") == "close" or self._fresh:
+                wire.close()
+                wire = None
+            async with self._more:
+                self.count += 1
+                self._more.notify_all()
+        if wire is not None:
+            wire.close()
+
+    @property
+    def who(self) -> set[str]:
+        """Who answered."""
+        return {body.decode() for status, body in self.answers if status == 200}

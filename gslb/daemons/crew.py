@@ -75,6 +75,8 @@ class Crew:
             await asyncio.sleep(wait_s)
             if (problem := await self._start(number)) is not None:
                 self._events.announce("worker_failed", worker=number, error=problem)
+            else:
+                self._events.announce("worker_back", worker=number)
 
     async def adopt(self, brief: Brief, *, anew: bool = False) -> str | None:
         """Have all workers serve by *brief*; return what one said was wrong, if any did.

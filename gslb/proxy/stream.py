@@ -185,7 +185,11 @@ class RequestStream:
         if end < 0:
             if len(buffer) >= self._head_max:
                 raise MessageError(f"a head of more than {self._head_max} octets", 431)
+<<<<<<< HEAD
             if _BARE_END.search(buffer):
+=======
+            if buffer.count(b"\n") != buffer.count(b"\r\n"):
+>>>>>>> live5
                 raise MessageError("lines that do not end in CRLF")
             return False
         head = self._reader.read(buffer[: end + 4])
