@@ -89,13 +89,13 @@ class BackConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Take in that the member reads more slowly than the request comes."""
         if self._exchange is not None:
-            self._exchange.client.hold(held=True)
+            self._exchange.hold_client()
 
     def resume_writing(self) -> None:
         """Take in that the member has caught up."""
         if self._exchange is not None:
             self._exchange.tick()
-            self._exchange.client.hold(held=False)
+            self._exchange.free_client()
 
     # What the stream tells.
 

@@ -40,6 +40,8 @@ from gslb.tier import (
 
 PLAIN: Final = (b"content-type", b"text/plain; charset=utf-8")
 
+_HAS_BODY: Final = frozenset((b"POST", b"PUT", b"PATCH"))  # methods that mean something by it
+
 BelievedOf = Callable[[str, Member], Belief]
 
 
@@ -333,7 +335,7 @@ class Desk:
         parts.append(passage.added)
         if target.is_proxy:
             parts.append(_table(exchange).onward(passage.hops))
-        if length > 0 or (not length and exchange.upload is not None):
+        if length > 0 or (not length and (exchange.upload is not None or head.method in _HAS_BODY)):
             parts.append(b"content-length: %d\r\n" % length)
         elif length == CHUNKED:
             parts.append(b"transfer-encoding: chunked\r\n")

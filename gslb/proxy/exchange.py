@@ -47,8 +47,8 @@ class Exchange:
     those that were sent the request.  `sent_out` counts the octets of the response's body.  Times
     are those of the desk's clock, 0.0 where it did not come to that; `asked_s` is when a connection
     began to be opened for it, `deadline_s` until when something must happen, `ends_s` until when
-    all must have.  `cookies` are set by the response, by name.  `table`, `rule` and
-    `service` are the desk's.
+    all must have.  `cookies` are set by the response, by name.  `is_held` says that the client is
+    not read from.  `table`, `rule` and `service` are the desk's.
     """
 
     desk: Desk
@@ -75,9 +75,9 @@ class Exchange:
     sent_out: int = 0
     cookies: dict[str, bytes] = field(default_factory=dict)
     phase: Phase = Phase.COLLECTING
+    is_held: bool = False
     upload: Upload | None = None
     _back: Back | None = None
-    _is_held: bool = False
     _is_sent: bool = False
     _unsent: int = 0
 
@@ -139,9 +139,8 @@ class Exchange:
                 self._choose()
         elif phase == Phase.CONNECTING:
             upload.add(octets)
-            if upload.is_full and not self._is_held:
-                self._is_held = True
-                self.client.hold(held=True)
+            if upload.is_full:
+                self.hold_client()
         else:
             self.deadline_s += route.timeouts.idle_s
             if self._back is not None:
@@ -193,7 +192,11 @@ class Exchange:
         target = self.desk.choose(self)
         if target is None:
             self._give_up()
-            return
+        else:
+            self._try(target)
+
+    def _try(self, target: Target) -> None:
+        self.phase = Phase.CONNECTING
         self.target = self.member = target
         self.tried.append(target)
         self.tries += 1
@@ -223,8 +226,8 @@ class Exchange:
             return
         length = upload.length(head.length)
         self.deadline_s = now_s + (timeouts.response_s if upload.is_done else timeouts.idle_s)
-        back.begin(self, head.method, desk.head_for(self, target, length) + upload.begun())
         self.free_client()
+        back.begin(self, head.method, desk.head_for(self, target, length) + upload.begun())
 
     def on_unreachable(self, why: str) -> None:
         """Hear that there is no connection to the member: it was never sent the request."""
@@ -288,11 +291,16 @@ class Exchange:
             desk.succeeded(self, target, now_s)
         else:
             desk.failed(self, target, Outcome.SERVER_ERROR)
-        if status in route.retry.statuses and self.may_repeat() and self._has_another_try():
+        if (
+            status in route.retry.statuses
+            and self.may_repeat()
+            and self._has_another_try()
+            and (another := desk.choose(self)) is not None
+        ):
             self.cancel()
             self._let_go()
             self.why = f"status {status}"
-            self._choose()
+            self._try(another)
             return
         self.status = status
         self.why = ""
@@ -379,8 +387,14 @@ class Exchange:
         if back is not None:
             back.release(reusable=False)
 
+    def hold_client(self) -> None:
+        """Let the client wait with what it sends: there is no room for it."""
+        if not self.is_held:
+            self.is_held = True
+            self.client.hold(held=True)
+
     def free_client(self) -> None:
         """Let the client go on sending, if it was held."""
-        if self._is_held:
-            self._is_held = False
+        if self.is_held:
+            self.is_held = False
             self.client.hold(held=False)

@@ -24,6 +24,8 @@ def put_off(exchange: Exchange, now_s: float) -> None:
         exchange.deadline_s = now_s + route.timeouts.idle_s
     elif exchange.phase == Phase.TUNNEL:
         exchange.deadline_s = now_s + route.timeouts.tunnel_s
+    elif exchange.phase == Phase.SENT and exchange.is_unread:
+        exchange.deadline_s = now_s + route.timeouts.idle_s
 
 
 def break_off(exchange: Exchange, now_s: float, body_s: float) -> None:
@@ -45,7 +47,7 @@ def _time_out(exchange: Exchange, phase: Phase) -> None:
     exchange.cancel()
     if phase != Phase.SENT:
         exchange.fail(504, "idle timeout")
-    elif exchange.is_unread:
+    elif exchange.is_unread and not exchange.is_held:
         exchange.fail(408, "slow client")
     else:
         assert exchange.target is not None, "a request was sent to a member"
