@@ -52,7 +52,6 @@ _ABSOLUTE: Final = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOT
 _METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} ")
 _KEEP_ALIVE: Final = frozenset((b"keep-alive",))
 _CRLFS: Final = b"\r\n"
-_ONE: Final = 0x31
 
 
 class RequestHead:
@@ -164,19 +163,12 @@ class RequestReader:
         end = octets.find(_CRLFS)
         if end != len(method) + len(target) + 10:
             raise MessageError("a request line that is not of the form METHOD TARGET HTTP/1.1")
-        if octets[len(method) + len(target) + 7] != _ONE:  # llhttp knows 0.9 and 2.0 as well
-            raise MessageError("a version other than HTTP/1.0 and 1.1", 505)
         head = RequestHead()
         head.method, head.target, head.fields = method, target, fields
-<<<<<<< HEAD
         if (version := octets[end - 8 : end]) != b"HTTP/1.1":
             if version != b"HTTP/1.0":
                 raise MessageError("a version other than HTTP/1.0 and 1.1", 505)
             head.minor, head.keep_alive = 0, False
-=======
-        head.minor = minor = 1 if octets[len(method) + len(target) + 9] == _ONE else 0
-        head.keep_alive = bool(minor)
->>>>>>> live5
         _sort_request_fields(head)
         if head.length or head.upgrade:
             self._parser = None  # it waits for a body, which it is not given
