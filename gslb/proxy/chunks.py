@@ -110,7 +110,7 @@ class ChunkReader:
     def _check_line_begun(self, begun: bytes) -> None:
         if len(begun) >= LINE_MAX:
             raise MessageError("a chunk's size on a line too long")
-        _size(begun.removesuffix(b"\r") or b"0")
+        _size(begun.removesuffix(b"\r").rstrip(b" \t") or b"0")
 
     def _read_trailers(self, octets: bytes) -> None:
         if octets.startswith(b"\r\n"):
