@@ -229,10 +229,14 @@ class Exchange:
         self.free_client()
         back.begin(self, head.method, desk.head_for(self, target, length) + upload.begun())
 
-    def on_unreachable(self, why: str) -> None:
-        """Hear that there is no connection to the member: it was never sent the request."""
+    def on_unreachable(self, why: str, *, blames: bool = True) -> None:
+        """Hear that there is no connection to the member: it was never sent the request.
+
+        Unless that *blames* the member, it was the request's own fault.
+        """
         assert self.target is not None, "a connection is asked for a member"
-        self.desk.failed(self, self.target, Outcome.CONNECT_ERROR)
+        if blames:
+            self.desk.failed(self, self.target, Outcome.CONNECT_ERROR)
         self._not_sent(why)
 
     def on_queue_full(self) -> None:
