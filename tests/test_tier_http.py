@@ -336,7 +336,7 @@ async def test_a_client_that_breaks_off_frees_its_member(at, member_port):
         wire = await at.open()
         wire.send(request())
         await origin.request()
-        wire.close()
+        wire.break_off()
         async with asyncio.timeout(10):
             await gone.wait()
 

@@ -12,7 +12,9 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import ssl
+import struct
 import sys
 from asyncio import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -425,7 +427,13 @@ class Wire:
                 self.close()
 
     def close(self) -> None:
-        """Break it off."""
+        """Close it."""
+        self.writer.transport.abort()
+
+    def break_off(self) -> None:
+        """Reset it: what a program does that ends with something unread."""
+        linger = struct.pack("ii", 1, 0)
+        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.writer.transport.abort()
 
 
