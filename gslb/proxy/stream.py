@@ -24,6 +24,7 @@ from gslb.proxy.head import (
 RESPONSE_HEAD_MAX: Final = 262_144
 INTERIM_MAX: Final = 16  # responses before the final one
 _END: Final = b"\r\n\r\n"
+_CR: Final = 0x0D
 
 
 class Mode(IntEnum):
@@ -93,7 +94,12 @@ class RequestStream:
                 self._left -= len(octets)
                 self._sink.on_body(octets)
                 return
-            if mode == _HEAD and octets.find(_END) + 4 == len(octets) <= self._head_max:
+            # Nothing found is -1, and an empty line before a request is another matter.
+            if (
+                mode == _HEAD
+                and 4 < octets.find(_END) + 4 == len(octets) <= self._head_max
+                and octets[0] != _CR
+            ):
                 self._read_alone(octets)
                 return
         self._buffer = self._buffer + octets if self._buffer else octets
@@ -169,11 +175,15 @@ class RequestStream:
         return False
 
     def _read_head(self, buffer: bytes) -> bool:
-        end = buffer.find(_END, 0, self._head_max)
-        if end <= 0:
-            if buffer.startswith(b"\r\n"):
-                self._buffer = buffer[2:]  # RFC 9112 2.2: empty lines before a request
+        if buffer[0] == _CR:
+            begins = 0
+            while buffer.startswith(b"\r\n", begins):  # RFC 9112 2.2: empty lines before a request
+                begins += 2
+            if begins:
+                self._buffer = buffer[begins:]
                 return True
+        end = buffer.find(_END, 0, self._head_max)
+        if end < 0:
             if len(buffer) >= self._head_max:
                 raise MessageError(f"a head of more than {self._head_max} octets", 431)
             if buffer.count(b"\n") != buffer.count(b"\r\n"):
