@@ -215,6 +215,14 @@ def test_a_body_that_is_too_large_is_refused_by_its_length_and_by_what_comes():
     assert client.aborted == 1
 
 
+def test_a_body_that_comes_for_nobody_goes_nowhere():
+    desk, _, exchange = made(head(b"POST", 100), buffer=0)
+    back = desk.connected(exchange)
+    exchange.cancel()
+    exchange.on_body(b"some")
+    assert back.sent == b"[POST 100]"
+
+
 def test_an_early_response_ends_the_upload():
     desk, client, exchange = made(head(b"POST", 100), buffer=0)
     back = desk.connected(exchange)
@@ -288,6 +296,20 @@ def test_each_side_is_held_while_the_other_is_full():
     assert back.held
     exchange.on_client_full(full=False)
     assert not back.held
+
+
+def test_what_comes_too_late_changes_nothing():
+    desk, client, exchange = made(head(b"PUT", 4), buffer=0)
+    exchange.on_body(b"ab")
+    exchange.on_body(b"c")  # full already
+    back = desk.connected(exchange)
+    exchange.on_response(response(200, b"Content-Length: 0"))
+    exchange.on_end([], reusable=True)
+    exchange.on_end([], reusable=True)
+    exchange.fail(504, "late")
+    exchange.on_client_half_closed()
+    assert (back.released, client.status) == (False, 200)
+    assert desk.over == [exchange]
 
 
 @pytest.mark.parametrize("phase", list(Phase))

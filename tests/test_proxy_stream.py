@@ -243,6 +243,15 @@ def test_a_body_without_a_length_ends_with_the_connection(behind):
     assert not sink.stream.is_clean
 
 
+def test_an_interim_response_is_heard_before_the_final_one_is_there():
+    sink = Responses()
+    sink.stream.expect(b"GET")
+    sink.stream.feed(b"HTTP/1.1 103 Hint\r\n\r\n")
+    assert sink.heard == [("response", 103)]
+    sink.stream.feed(OK + b"Content-Length: 0\r\n\r\n")
+    assert sink.heard[1:] == [("response", 200), ("end", [])]
+
+
 @pytest.mark.parametrize("behind", [b"", b"first"])
 def test_a_tunnel_begins_behind_its_head(behind):
     sink = Responses()
