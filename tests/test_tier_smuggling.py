@@ -361,7 +361,7 @@ async def test_what_is_let_through_is_one_request_and_the_next_is_the_next_clien
 ):
     octets, method, target, body = HARMLESS[case]
     async with Origin(US[0], member_port, says_path) as origin:
-        response = await at.ask(octets.lstrip(b"\r\n"))
+        response = await at.ask(octets)
         assert response.status == 200
         (message,) = origin.requests
         assert (message.method, message.target, message.body) == (method, target, body)
