@@ -1,34 +1,54 @@
-"""Pins: the clients seen lately, and never more than there is room for."""
+"""Pins: which member each client had last, in a table that does not grow."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gslb.proxy.pins import Pins
-from gslb.proxy.target import Target
+from gslb.proxy.pins import PINS_MAX, Pins
 from tests.targets import targets
 
-ONE, TWO = targets(1, 1)
+
+def test_a_client_has_the_target_that_it_had_last():
+    first, second = targets(1, 1)
+    pins = Pins()
+    assert pins.get(7) is None
+
+    pins.put(7, first)
+    pins.put(8, second)
+    pins.put(7, second)
+
+    assert pins.get(7) is second
+    assert len(pins) == 2
 
 
-def test_a_client_has_the_target_that_it_was_given_last():
-    pins = Pins(4)
-    assert pins.get(1) is None
-    pins.put(1, ONE)
-    assert pins.get(1) is ONE
-    pins.put(1, TWO)
-    assert pins.get(1) is TWO
-    pins.put(2, ONE)
-    pins.put(3, ONE)  # the table is turned
-    assert pins.get(1) is TWO
-    pins.put(1, ONE)
-    assert (pins.get(1), len(pins)) == (ONE, 3)
-    assert isinstance(pins.get(2), Target)
-
-
-@given(st.lists(st.integers(0, 50), max_size=200))
-def test_there_are_never_more_than_may_be_and_the_newest_is_there(keys):
+@given(st.lists(st.integers(0, 30), max_size=200))
+def test_no_more_are_remembered_than_may_be_and_the_latest_half_always(keys):
+    (target,) = targets(1)
     pins = Pins(10)
-    for key in keys:
-        pins.put(key, ONE)
-        assert pins.get(key) is ONE
+
+    for at, key in enumerate(keys):
+        pins.put(key, target)
         assert len(pins) <= 10
+        latest = list(dict.fromkeys(reversed(keys[: at + 1])))[:5]
+        assert all(pins.get(each) is target for each in latest)
+
+
+def test_a_client_that_comes_again_after_the_turn_is_remembered_once():
+    first, second = targets(1, 1)
+    pins = Pins(4)
+    for key in (1, 2, 3):
+        pins.put(key, first)
+
+    pins.put(1, second)
+
+    assert pins.get(1) is second
+    assert len(pins) == 3
+
+
+def test_many_clients_are_remembered_unless_it_is_said_how_many():
+    (target,) = targets(1)
+    pins = Pins()
+    for key in range(PINS_MAX // 2):
+        pins.put(key, target)
+
+    assert len(pins) == PINS_MAX // 2
+    assert pins.get(0) is target

@@ -41,7 +41,7 @@ class Chooser:
     _orders: Orders
 
     def __init__(self, own: str, seed: int) -> None:
-        self._own = own
+        self.own = own
         self._seed = seed
         self._beliefs: Beliefs | None = None
         self._ways: Ways | None = None
@@ -83,24 +83,27 @@ class Chooser:
         return self._drop_gone()
 
     def _drop_gone(self) -> list[Target]:
-        """Forget, and return, the targets of members and proxies that are no more."""
-        keys = {
-            (False, pool.region, str(member.address))
+        """Forget, and return, the targets that are no more, or are at another port now."""
+        names = {
+            (False, pool.region, str(member.address)): name_of(member, self.upstream.port)
             for pool in self.service.pools
             for member in pool.members
         }
-        keys |= {
-            (True, region.name, str(proxy.address))
+        names |= {
+            (True, region.name, str(proxy.address)): name_of(proxy, self._across.port)
             for region in self._regions.values()
             for proxy in region.proxies
         }
         dropped = []
-        for key in [key for key in self._targets if key not in keys]:
+        for key in [key for key, each in self._targets.items() if names.get(key) != each.name]:
             target = self._targets.pop(key)
             dropped.append(target)
             self._shunned.pop(target, None)
-            self._since_s.pop(key, None)
-            self._drained_s.pop(key, None)
+            if key not in names:
+                self._since_s.pop(key, None)
+                self._drained_s.pop(key, None)
+        if dropped:
+            self._tags = {}
         return dropped
 
     def update(self, beliefs: Beliefs, now_s: float, wall_s: float) -> None:
@@ -134,36 +137,43 @@ class Chooser:
         assert self._beliefs is not None, "beliefs come before requests"
         service = self.service
         wall_s = now_s + self._ahead_s
-        self._ways = Ways(service, self._own, self._regions, self._across.to, self._beliefs, wall_s)
+        self._ways = Ways(service, self.own, self._regions, self._across.to, self._beliefs, wall_s)
         self._grows_s = inf
         self._groups = {}
-        has_pool = any(pool.region == self._own for pool in service.pools)
+        self._local = []
+        has_pool = any(pool.region == self.own for pool in service.pools)
         self._local = self._targets_of(self._ways.local(), now_s) if has_pool else []
         if self._ejector is not None:
             self._ejector.keep([each.name for each in self._local], now_s)
         self._look_who_is_out(now_s)
 
     def _targets_of(self, group: Group, now_s: float) -> list[Target]:
-        """Return the targets of a group, with the weights that they have now."""
+        """Return the targets of a group, with the weights that they have now.
+
+        Those of the own region keep what they have as its living members, whatever else they are.
+        """
+        kept = set(self._local)
         slow_s = self.upstream.slow_start_s
         common = gcd(*(share for _, _, share in group.shares)) or 1
         found = []
         for member, region, share in group.shares:
             key = (group.are_proxies, region, str(member.address))
             target = self._target(key, member)
+            found.append(target)
+            if target in kept:
+                continue
             age_s = now_s - self._since_s.get(key, -inf)
             target.weight = slowstart.effective(share // common, age_s, slow_s)
             step_s = slowstart.next_step_s(age_s, slow_s)
             if step_s is not None:
                 self._grows_s = min(self._grows_s, now_s + step_s)
-            found.append(target)
         return found
 
     def _target(self, key: Key, member: Member) -> Target:
-        is_proxy, region, _ = key
-        name = name_of(member, self._across.port if is_proxy else self.upstream.port)
         target = self._targets.get(key)
-        if target is None or target.name != name:
+        if target is None:
+            is_proxy, region, _ = key
+            name = name_of(member, self._across.port if is_proxy else self.upstream.port)
             target = self._targets[key] = Target(name, region, member, is_proxy=is_proxy)
             self._tags = {}
         else:
@@ -266,7 +276,7 @@ class Chooser:
         groups = [
             targets
             for group, targets in self.groups_for(client)
-            if group.regions == (self._own,) or (may_cross and not _passed(group, hops))
+            if group.regions == (self.own,) or (may_cross and not _passed(group, hops))
         ]
         for spares in (True, False):
             for targets in groups:
@@ -291,7 +301,7 @@ class Chooser:
         return build(balance.kind, targets, self._seed, balance.bound)
 
     def _is_inside(self, client: Address) -> bool:
-        return any(self._own in names for names in self._orders.of(client))
+        return any(self.own in names for names in self._orders.of(client))
 
     def groups_for(self, client: Address) -> list[tuple[Group, list[Target]]]:
         """Return all groups in the order in which *client*'s requests are given to them."""
@@ -301,7 +311,7 @@ class Chooser:
             ways = self._ways
             assert ways is not None, "beliefs come before requests"
             groups = list(ways.beyond(order))
-            if any(self._own in names for names in order):
+            if any(self.own in names for names in order):
                 groups.insert(0, ways.local())
             now_s = ways.now_s - self._ahead_s
             found = [(group, self._targets_of(group, now_s)) for group in groups]
@@ -318,13 +328,13 @@ class Chooser:
             tags = self._tags[key] = {
                 affinity.tag(key, target.name): target
                 for (is_proxy, region, _), target in self._targets.items()
-                if not is_proxy and region == self._own
+                if not is_proxy and region == self.own
             }
         return tags.get(tag)
 
     def _make_all(self) -> None:
         for pool in self.service.pools:
-            if pool.region == self._own:
+            if pool.region == self.own:
                 for member in pool.members:
                     self._target((False, pool.region, str(member.address)), member)
 

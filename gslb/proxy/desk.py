@@ -229,7 +229,7 @@ class Desk:
         if target is None:
             return None
         target.active += 1
-        if pinning is not None:
+        if pinning is not None and not target.is_proxy and target.region == chooser.own:
             if rule.pins is not None:
                 rule.pins.put(key, target)
             else:
@@ -267,8 +267,8 @@ class Desk:
 
     def forget(self, exchange: Exchange) -> None:
         """Wait no longer for a connection."""
-        if exchange.target is not None:
-            self._connector.forget(exchange, exchange.target)
+        assert exchange.target is not None, "who waits for a connection waits for a member's"
+        self._connector.forget(exchange, exchange.target)
 
     def upstream_of(self, exchange: Exchange) -> Upstream:
         """Return how members of the exchange's service are connected to."""
