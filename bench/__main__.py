@@ -67,7 +67,7 @@ def main() -> int:
     parser.add_argument("name", nargs="*", help=f"{', '.join(KNOWN)}; default: all")
     parser.add_argument("--quick", action="store_true", help="short runs, to try; not kept")
     of_proxy = parser.add_argument_group(f"of the figure {PROXY!r} alone")
-    of_proxy.add_argument("--seconds", type=float, help="of each run")
+    of_proxy.add_argument("--seconds", type=int, help="of each run, in whole seconds")
     of_proxy.add_argument("--rounds", type=int, help="of each figure")
     of_proxy.add_argument(
         "--only", default="", help=f"some of {','.join(proxying.NAMES)}; not kept"

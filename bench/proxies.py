@@ -8,6 +8,7 @@ import resource
 import shutil
 import site
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from bench.process import GSLB, NotMeasured, cores, free_port, running, tail
 from bench.proxyfiles import HOST, Ports
 
 NGINX, HAPROXY, CADDY, OURS = "nginx", "HAProxy", "Caddy", "gslb"
-OTHER_PYTHON = "gslb, other Python"
+OTHER_PYTHON, BARE = "gslb, other Python", "bare uvloop"
 START_MAX_S = 20.0
 DESCRIPTORS_MIN = 12_000
 CERTIFICATE_DAYS = "30"
@@ -70,6 +71,10 @@ def _ours(folder: Path, ports: Ports, certificate: Path) -> list[str]:
     return proxyfiles.gslb(folder, ports, certificate, GSLB)
 
 
+def _bare(_: Path, ports: Ports, __: Path) -> list[str]:
+    return [sys.executable, "-m", "bench.bare", str(ports.http), str(ports.quick)]
+
+
 PROXIES = {
     each.name: each
     for each in (
@@ -77,6 +82,7 @@ PROXIES = {
         Proxy(HAPROXY, ("haproxy", "-v"), proxyfiles.haproxy),
         Proxy(CADDY, ("caddy", "version"), proxyfiles.caddy),
         Proxy(OURS, (*GSLB, "--version"), _ours, ("rr", "lc", "lt")),
+        Proxy(BARE, (sys.executable, "-c", "import uvloop; print(uvloop.__version__)"), _bare, ()),
     )
 }
 

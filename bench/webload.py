@@ -48,7 +48,14 @@ class Seen:
 
 def wrk(load: Load) -> Seen:
     """Ask with kept connections; or with new ones, whose TLS sessions are resumed."""
-    argv = ["wrk", "-t1", f"-c{load.connections}", f"-d{load.seconds:g}s", "--timeout", "10s"]
+    argv = [
+        "wrk",
+        "-t1",
+        f"-c{load.connections}",
+        f"-d{max(1, round(load.seconds))}s",
+        "--timeout",
+        "10s",
+    ]
     argv += ["-H", f"Host: {load.host}", "-s", str(SCRIPT), load.url, "--"]
     argv[1:1] = ["-H", "Connection: close"] if load.close else []
     argv += [str(load.body_bytes), f"{load.wait_ms:.3f}"]

@@ -25,6 +25,7 @@ from gslb.daemons.database import Cache
 from gslb.daemons.events import Events
 from gslb.daemons.gauges import gauges_of
 from gslb.daemons.openapi import document
+from gslb.daemons.tieradmin import tier_routes
 from gslb.daemons.tiermetrics import tier_gauges
 from gslb.dns import name
 from gslb.health import probe
@@ -79,9 +80,20 @@ ERRORS = {
 }
 
 
+TIER_PATHS = {
+    "/healthz": "Whether the main process lives.",
+    "/readyz": "200 once every member has had a result of its probes, 503 before.",
+    "/metrics": "What all workers count, for Prometheus.",
+    "/v1/proxy": "How the tier stands: its region, engine, addresses, workers, vantage, reloads; "
+    "connections and requests under way; of each member and proxy that it may send to what is "
+    "under way, its connections, who waits, in how many workers it is left out (`out`), circuits.",
+}
+
+
 def reference() -> str:
     """Return the whole page."""
-    described = [keys.tables(), commands(), wire(), api(), metrics(), scan.events(), scan.limits()]
+    described = [keys.tables(), commands(), wire(), api(), tier_api(), metrics()]
+    described += [scan.events(), scan.limits()]
     return "\n".join([HEAD, CONFIGURATION, *described])
 
 
@@ -221,6 +233,23 @@ def api() -> str:
     for title, schema in described["components"]["schemas"].items():
         lines += textwrap.wrap(f"{title}: {_shown(schema)}", 96, subsequent_indent="    ")
     return "\n".join([*lines, "```", ""])
+
+
+def tier_api() -> str:
+    """Return every operation of the API of an L7 tier."""
+    lines = [
+        "### Of the L7 tier",
+        "",
+        "`gslb proxy` serves at `proxy.admin`, for reading alone:",
+        "",
+        "| | |",
+        "|---|---|",
+    ]
+    lines += (
+        f"| `{each.method} {each.path}` | {_cell(TIER_PATHS[each.path])} |"
+        for each in tier_routes(Counters(), lambda: True, dict)
+    )
+    return "\n".join([*lines, ""])
 
 
 def _answer(code: str, response: dict[str, Any]) -> str:

@@ -50,6 +50,13 @@ class Program:
             self._process.wait()
             self._process = None
 
+    def end(self) -> None:
+        """End it as it may be asked to (SIGTERM), and wait until it has."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            self._process = None
+
     def said(self) -> str:
         """Return all that it has said so far."""
         return self.log.read_text() if self.log.exists() else ""

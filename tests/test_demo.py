@@ -65,12 +65,13 @@ async def demo(*options: str) -> AsyncIterator[Demo]:
         start_new_session=True,
     )
     assert process.stdout is not None
-    printed = ""
+    printed, it = "", Demo(process, "")
     try:
         async with asyncio.timeout(PATIENCE_S):
             while "Ctrl-C ends it." not in printed:
                 line = await process.stdout.readline()
-                assert line, f"it ended; it said:\n{printed}"
+                if not line:
+                    pytest.fail(f"it ended; it said:\n{printed}{(await it.ended())[1]}")
                 printed += line.decode()
         yield Demo(process, printed)
     finally:
@@ -149,7 +150,8 @@ async def test_every_line_of_the_guide_does_what_it_says():
         await run_kill(first)
         await becomes(west, "127.2.0.2")
         await run_kill(second)
-        at_once = await serves(curl.split()[1])
+        # Each is a new connection; the first of them finds out.
+        at_once = [await serves(curl.split()[1]) for _ in range(20)]
         await becomes(west, "127.2.0.100")
 
         (drain,) = it.lines("gslb drain")
@@ -165,7 +167,8 @@ async def test_every_line_of_the_guide_does_what_it_says():
         await gone({**it.pids, **it.tiers})
 
     assert before == (200, "eu-west")
-    assert at_once in ((200, "us-east"), (200, "ap-south"))
+    assert {status for status, _ in at_once} == {200}, "a region without members fails requests"
+    assert {region for _, region in at_once} <= {"us-east", "ap-south"}
     assert "www.example.com A for 198.51.100.0/26: rung 1" in explained
     assert "127.1.0.1" in drained
     assert "127.1.0.1" in released
@@ -204,20 +207,3 @@ async def test_neither_members_nor_tiers_outlive_it_however_it_ends(number):
 
     assert len(it.pids) == 6
     assert len(it.tiers) == 3
-
-
-async def test_a_region_whose_members_are_stopped_is_served_by_the_next_one_through_its_tier():
-    async with demo() as it:
-        for number, region in enumerate(REGIONS, 1):
-            (target,) = (each for each in it.tiers if each.startswith(f"127.{number}."))
-            assert await serves(f"http://{target}/") == (200, region)
-        for address, pid in it.pids.items():
-            if address.startswith("127.1."):
-                os.kill(pid, signal.SIGTERM)
-        (target,) = (each for each in it.tiers if each.startswith("127.1."))
-
-        # Each is a new connection; the first of them finds out.
-        answers = [await serves(f"http://{target}/") for _ in range(20)]
-
-    assert {status for status, _ in answers} == {200}
-    assert {region for _, region in answers} <= {"eu-west", "ap-south"}

@@ -15,8 +15,10 @@ from docs import keys, reference, scan, tree
 from gslb.cli.app import app
 from gslb.config.load import load
 from gslb.config.mainkeys import MainFile
+from gslb.config.routekeys import BALANCES
 from gslb.config.zonekeys import ZoneFile
 from gslb.daemons.openapi import document
+from gslb.proxy.accesslog import Entry
 from gslb.routing import answer, snapshot
 
 ROOT = Path(__file__).parent.parent
@@ -132,6 +134,17 @@ def test_every_event_is_described():
         assert f"| `{kind}` |" in REFERENCE
 
 
+def test_every_key_of_the_access_log_is_described():
+    told = set(re.findall(r"`(\w+)`", PROXY[PROXY.index("### The access log") :]))
+
+    assert {"time" if key == "time_s" else key for key in Entry._fields} <= told
+
+
+def test_every_way_to_balance_is_described():
+    for kind in (*BALANCES, "{hash: path}"):
+        assert f"| `{kind}`" in PROXY, kind
+
+
 # What is written by hand
 
 
@@ -210,6 +223,15 @@ def test_a_piece_of_the_tiers_configuration_can_be_served(at, tmp_path):
     assert found.tier is not None
     assert found.tier.routes or found.tier.listeners
     assert not found.broken
+
+
+def test_the_example_can_be_served_with_a_tier_in_each_region():
+    found = load(ROOT / "gslb.yaml", hostname="ns1.example.com", environ={})
+
+    assert not found.broken
+    assert not found.warnings
+    assert all(region.proxies for region in found.regions.values())
+    assert found.tier.routes
 
 
 def test_every_promise_names_tests_that_there_are():

@@ -43,6 +43,7 @@ EVENT_KINDS = (
     "warning",
     "withdrawal_held",
     "words_failed",
+    "worker_back",
     "worker_failed",
     "worker_lost",
 )

@@ -223,6 +223,8 @@ class Pool:
             self._open_for(exchange)
         elif len(self._waiting) < self.upstream.queue_max:
             self._waiting.append((exchange, self._clock() + self.upstream.queue_s))
+            if idle:
+                idle.pop(0).close()  # of another name, or too old for this: it makes room
         else:
             exchange.on_queue_full()
 
@@ -231,6 +233,7 @@ class Pool:
         task = self._opening.pop(exchange, None)
         if task is not None:
             task.cancel()
+            self._serve_waiting()
             return
         for waiting in self._waiting:
             if waiting[0] is exchange:
@@ -239,16 +242,14 @@ class Pool:
 
     def give_back(self, back: BackConnection) -> None:
         """Keep a connection that is used no longer, or give it to who waits."""
-        if self._waiting and self._server_name(self._waiting[0][0]) == back.server_name:
-            exchange, _ = self._waiting.popleft()
+        is_kept = not (self._is_retired or self.upstream.proxy_protocol)
+        waiting = self._waiting
+        if waiting and is_kept and self._server_name(waiting[0][0]) == back.server_name:
+            exchange, _ = waiting.popleft()
             exchange.on_connected(back)
             return
-        if (
-            self._is_retired
-            or self.upstream.proxy_protocol
-            or len(self._idle) >= self.upstream.idle_max
-        ):
-            back.close()
+        if waiting or not is_kept or len(self._idle) >= self.upstream.idle_max:
+            back.close()  # which makes room for who waits
             return
         back.idle_since_s = self._clock()
         self._idle.append(back)
@@ -281,7 +282,12 @@ class Pool:
         tls = self.upstream.tls
         if tls is None:
             return None
-        return tls.name or self.upstream.host or exchange.request.host.decode("ascii")
+        return self._own_name() or exchange.request.host.decode("ascii")
+
+    def _own_name(self) -> str | None:
+        """Return the server name that is configured, None where clients say it."""
+        tls = self.upstream.tls
+        return None if tls is None else tls.name or self.upstream.host
 
     def _reused(self, exchange: Exchange) -> BackConnection | None:
         idle = self._idle
@@ -308,18 +314,23 @@ class Pool:
         name = self._server_name(exchange)
         host, port = self._address
         why = ""
+        blames = True
         back: BackConnection | None = None
         try:
+            if name is not None and not name.encode("idna"):
+                raise ValueError(name)  # uvloop never ends a handshake that asks for no name
             async with asyncio.timeout(exchange.route.timeouts.connect_s):
                 back = await self._connect(host, port, name, exchange)
         except TimeoutError:
             why = "connect timeout"
         except ssl.SSLCertVerificationError:
-            why = "certificate"
+            why, blames = "certificate", self._own_name() is not None
         except ssl.SSLError:
             why = "tls"
         except ConnectionRefusedError:
             why = "refused"
+        except ValueError:
+            why, blames = "server name", False
         except OSError:
             why = "unreachable"
         self._opening.pop(exchange, None)
@@ -327,7 +338,7 @@ class Pool:
         if back is not None and back.is_open:
             exchange.on_connected(back)
         else:
-            exchange.on_unreachable(why or "connection lost")
+            exchange.on_unreachable(why or "connection lost", blames=blames)
             self._serve_waiting()
 
     async def _connect(

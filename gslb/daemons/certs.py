@@ -10,7 +10,10 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
 
 from gslb.tier import Tls, UpstreamTls
 
@@ -68,9 +71,18 @@ def _named(by_name: Mapping[str, ssl.SSLContext], name: str) -> ssl.SSLContext |
 
 
 def names_of(cert_file: str) -> list[str]:
-    """Return the host names that a certificate in PEM is for, in lower case."""
-    found: dict[str, Any] = ssl._ssl._test_decode_cert(cert_file)  # type: ignore[attr-defined]
-    return [value.lower() for kind, value in found.get("subjectAltName", ()) if kind == "DNS"]
+    """Return the host names that a certificate in PEM is for, in lower case.
+
+    Raises OSError, and ssl.SSLError for what is no certificate.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificate(Path(cert_file).read_bytes())
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    except ValueError as error:
+        raise ssl.SSLError(f"{cert_file}: {error}") from None
+    return [name.lower() for name in extension.value.get_values_for_type(x509.DNSName)]
 
 
 def to_members(tls: UpstreamTls) -> ssl.SSLContext:

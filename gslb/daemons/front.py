@@ -102,7 +102,7 @@ class Front(asyncio.Protocol):
         if exchange.upload is not None and not exchange.upload.is_done:
             return False  # the rest of its body never comes
         exchange.on_client_half_closed()
-        return True
+        return self.tls is None  # TLS has no half-closed connections here
 
     def connection_lost(self, error: Exception | None) -> None:
         """Take in that the connection is there no more."""

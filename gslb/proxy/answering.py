@@ -6,7 +6,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from gslb.proxy.head import Fields
-from gslb.proxy.sides import NO_BODY
+from gslb.proxy.sides import NO_BODY, QUEUE_FULL
 from gslb.tier import Deny, Redirect, Respond
 
 if TYPE_CHECKING:
@@ -33,6 +33,17 @@ def fail(exchange: Exchange, status: int, retry_after_s: float) -> None:
     if retry_after_s:
         fields.append((b"retry-after", b"%d" % ceil(retry_after_s)))
     _reply(exchange, status, exchange.desk.own_fields(exchange, fields), body)
+
+
+def give_up(exchange: Exchange) -> None:
+    """Answer a request that no member is left for."""
+    why = exchange.why
+    if why == "timeout":
+        exchange.fail(504, why)
+    elif exchange.tried and why != QUEUE_FULL:
+        exchange.fail(502, why or "unreachable")
+    else:
+        exchange.fail(503, why or "no member", retry_after_s=1.0)
 
 
 def framed(method: bytes, status: int, length: int) -> int:

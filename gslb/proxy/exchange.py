@@ -15,13 +15,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from gslb.proxy.answering import answer_here, fail, framed
+from gslb.proxy.answering import answer_here, fail, framed, give_up
 from gslb.proxy.ejection import Outcome
 from gslb.proxy.forwarding import Passage
 from gslb.proxy.head import Fields, RequestHead, ResponseHead
 from gslb.proxy.patience import break_off, put_off
 from gslb.proxy.request import Request
-from gslb.proxy.sides import NO_BODY, Back, Client, Desk, Phase
+from gslb.proxy.sides import NO_BODY, QUEUE_FULL, Back, Client, Desk, Phase
 from gslb.proxy.target import Target
 from gslb.proxy.upload import Upload
 from gslb.tier import Forward, Route
@@ -35,7 +35,6 @@ UNSENT_MAX: Final = 16  # members that could not be reached at all, for one requ
 DISCARDED_MAX: Final = 1_048_576  # octets still read of a request that was answered already
 
 CLIENT_GONE: Final = 499  # what is logged where the client left before it was answered
-QUEUE_FULL: Final = "queue full"
 
 
 @dataclass(slots=True, eq=False)
@@ -190,7 +189,7 @@ class Exchange:
         self.phase = Phase.CONNECTING
         target = self.desk.choose(self)
         if target is None:
-            self._give_up()
+            give_up(self)
         else:
             self._try(target)
 
@@ -200,14 +199,6 @@ class Exchange:
         self.tried.append(target)
         self.tries += 1
         self.desk.connect(self, target)
-
-    def _give_up(self) -> None:
-        if self.why == "timeout":
-            self.fail(504, self.why)
-        elif self.tried and self.why != QUEUE_FULL:
-            self.fail(502, self.why or "unreachable")
-        else:
-            self.fail(503, self.why or "no member", retry_after_s=1.0)
 
     def on_connected(self, back: Back) -> None:
         """Hear that there is a connection: send what is here of the request."""
@@ -228,10 +219,14 @@ class Exchange:
         self.free_client()
         back.begin(self, head.method, desk.head_for(self, target, length) + upload.begun())
 
-    def on_unreachable(self, why: str) -> None:
-        """Hear that there is no connection to the member: it was never sent the request."""
+    def on_unreachable(self, why: str, *, blames: bool = True) -> None:
+        """Hear that there is no connection to the member: it was never sent the request.
+
+        Unless that *blames* the member, it was the request's own fault.
+        """
         assert self.target is not None, "a connection is asked for a member"
-        self.desk.failed(self, self.target, Outcome.CONNECT_ERROR)
+        if blames:
+            self.desk.failed(self, self.target, Outcome.CONNECT_ERROR)
         self._not_sent(why)
 
     def on_queue_full(self) -> None:
@@ -268,7 +263,7 @@ class Exchange:
         if safe and self._has_another_try():
             self._choose()
         else:
-            self._give_up()
+            give_up(self)
 
     def _has_another_try(self) -> bool:
         assert self.route is not None, "what is tried again has a route"

@@ -228,6 +228,8 @@ class ResponseReader:
             if not octets.startswith(b"HTTP/1.0 "):
                 raise MessageError("a response of a version other than HTTP/1.0 and 1.1", 502)
             head.minor, head.keep_alive = 0, False
+        elif not octets.startswith(b"HTTP/1.1"):
+            raise MessageError("a response of a version other than HTTP/1.0 and 1.1", 502)
         if not 100 <= status <= 999:
             raise MessageError(f"a response with status {status}", 502)
         _sort_response_fields(head, method)
@@ -296,6 +298,8 @@ def _check_coding(head: RequestHead, value: bytes) -> None:
 def _check_target(head: RequestHead) -> None:
     """See that the target is a path, and the authority one; of a whole URL make both."""
     target = head.target
+    if head.method == b"CONNECT":
+        raise MessageError("CONNECT: this is no forward proxy", 405)
     if not target.startswith(b"/"):
         if (found := _ABSOLUTE.fullmatch(target)) is not None:
             # RFC 9112 3.2.2: whatever the Host was.

@@ -16,6 +16,7 @@ from gslb.tier import Forward, Redirect, Route
 if TYPE_CHECKING:
     from gslb.proxy.exchange import Exchange
 
+QUEUE_FULL: Final = "queue full"  # why a request was not sent
 NO_BODY: Final = -3  # of a length: there is none, whatever the fields say of one
 
 

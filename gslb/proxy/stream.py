@@ -26,7 +26,6 @@ RESPONSE_HEAD_MAX: Final = 262_144
 INTERIM_MAX: Final = 16  # responses before the final one
 _END: Final = b"\r\n\r\n"
 _CR: Final = 0x0D
-_BARE_END: Final = re.compile(rb"\n\n|(?<!\r)\n\r\n")  # of a head, by a reader that is lax
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)+")
 
 
@@ -185,7 +184,7 @@ class RequestStream:
         if end < 0:
             if len(buffer) >= self._head_max:
                 raise MessageError(f"a head of more than {self._head_max} octets", 431)
-            if _BARE_END.search(buffer):
+            if buffer.count(b"\n") != buffer.count(b"\r\n"):
                 raise MessageError("lines that do not end in CRLF")
             return False
         head = self._reader.read(buffer[: end + 4])

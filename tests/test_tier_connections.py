@@ -1,0 +1,354 @@
+"""How connections come to the tier and leave it: TLS, PROXY headers, caps, and passed on as is."""
+
+import asyncio
+import ssl
+
+import pytest
+
+from tests.running import write
+from tests.servers import Authority, free_port
+from tests.tiers import (
+    PROXY,
+    REGION,
+    US,
+    Asked,
+    Origin,
+    request,
+    running,
+    tier,
+    written,
+)
+
+V2 = (
+    b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"
+    + bytes([192, 0, 2, 7, 127, 0, 0, 1])
+    + b"\x10\x00\x00\x50"
+)
+
+
+@pytest.fixture
+def authority(tmp_path):
+    return Authority(tmp_path)
+
+
+def trusting(authority: Authority) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=authority.ca_file)
+
+
+async def shown(at, authority: Authority, name: str) -> set[str]:
+    """Return the names in the certificate that is shown to whoever asks for *name*."""
+    context = trusting(authority)
+    context.check_hostname = False
+    wire = await at.open(tls=context, name=name)
+    found = wire.writer.get_extra_info("peercert")["subjectAltName"]
+    wire.close()
+    return {value for _, value in found}
+
+
+async def test_each_name_is_shown_its_certificate_and_a_new_one_is_taken_over(tmp_path, authority):
+    port = free_port(PROXY)
+    one = authority.certificate("www.example.com")
+    two = authority.certificate("*.example.org", "example.org")
+    tls = {"certificates": [{"cert": str(one)}, {"cert": str(two)}], "http2": False}
+    async with (
+        tier(tmp_path, port=port, proxy={"listen": [{"port": port, "tls": tls}]}) as it,
+        Origin(US[0], it.member_port) as origin,
+    ):
+        assert await shown(it, authority, "www.example.com") == {"www.example.com"}
+        assert await shown(it, authority, "a.example.org") == {"*.example.org", "example.org"}
+        assert await shown(it, authority, "a.b.example.org") == {"www.example.com"}
+        kept = await it.open(tls=trusting(authority))
+        kept.send(request())
+        assert (await kept.response()).status == 200
+        assert (await origin.request()).get("x-forwarded-proto") == "https"
+
+        start = it.said
+        renewed = authority.certificate("www.example.com", "renewed.example.com")
+        write(one, renewed.read_bytes())  # nobody tells it
+        await it.line(" reload", start=start)
+        assert "renewed.example.com" in await shown(it, authority, "www.example.com")
+        kept.send(request())
+        assert (await kept.response()).status == 200
+        kept.close()
+
+        start = it.said
+        write(one, b"no certificate")
+        await it.line("reload_failed", start=start)
+        assert "renewed.example.com" in await shown(it, authority, "www.example.com")
+
+
+async def test_old_versions_and_other_protocols_are_turned_away(tmp_path, authority):
+    port = free_port(PROXY)
+    tls = {
+        "certificates": [{"cert": str(authority.certificate("www.example.com"))}],
+        "min_version": "1.3",
+    }
+    async with (
+        tier(tmp_path, port=port, proxy={"listen": [{"port": port, "tls": tls}]}) as it,
+        Origin(US[0], it.member_port),
+    ):
+        old = trusting(authority)
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await it.open(tls=old)
+        plain = await it.open()
+        plain.send(request())
+        assert not (await plain.ended()).startswith(b"HTTP/")
+        assert (await it.get(tls=trusting(authority))).status == 200
+
+
+@pytest.mark.parametrize("required", [True, False])
+async def test_clients_show_a_certificate_where_that_is_asked_for(tmp_path, authority, required):
+    port = free_port(PROXY)
+    tls = {
+        "certificates": [{"cert": str(authority.certificate("www.example.com"))}],
+        "client_ca": authority.ca_file,
+        "client_required": required,
+    }
+    async with (
+        tier(tmp_path, port=port, proxy={"listen": [{"port": port, "tls": tls}]}) as it,
+        Origin(US[0], it.member_port) as origin,
+    ):
+        known = trusting(authority)
+        known.load_cert_chain(authority.certificate("client.example.com"))
+        assert (await it.get(tls=known)).status == 200
+        if required:
+            with pytest.raises((ssl.SSLError, OSError, asyncio.IncompleteReadError)):
+                await it.get(tls=trusting(authority))
+        else:
+            assert (await it.get(tls=trusting(authority))).status == 200
+        folder = tmp_path / "other"
+        folder.mkdir()
+        stranger = trusting(authority)
+        stranger.load_cert_chain(Authority(folder).certificate("client.example.com"))
+        with pytest.raises((ssl.SSLError, OSError, asyncio.IncompleteReadError)):
+            await it.get(tls=stranger)
+        assert len(origin.requests) == 2 - required
+
+
+async def test_plain_requests_are_sent_to_https_which_promises_to_stay(tmp_path, authority):
+    port, plain = free_port(PROXY), free_port(PROXY)
+    tls = {"certificates": [{"cert": str(authority.certificate("www.example.com"))}]}
+    proxy = {
+        "listen": [{"port": port, "tls": tls}, plain],
+        "routes": [
+            {"match": {"scheme": "http"}, "redirect": "https://{host}{path}{query}"},
+            {"service": "www.example.com", "hsts": "365d"},
+        ],
+    }
+    async with tier(tmp_path, port=port, proxy=proxy) as it, Origin(US[0], it.member_port):
+        secure = await it.get(tls=trusting(authority))
+        assert secure.get("strict-transport-security") == "max-age=31536000"
+        it.port = plain
+        response = await it.get("/a?b")
+        assert (response.status, response.get("location")) == (308, "https://www.example.com/a?b")
+
+
+@pytest.mark.parametrize(
+    ("names", "keys", "status"),
+    [
+        (["www.example.com"], {}, 200),
+        (["inner.example.com"], {"name": "inner.example.com"}, 200),
+        (["inner.example.com"], {}, 502),
+        (["inner.example.com"], {"verify": False}, 200),
+    ],
+)
+async def test_members_are_spoken_to_by_tls_and_only_if_their_certificate_is_right(
+    tmp_path, authority, names, keys, status
+):
+    upstream = {"tls": {"ca": authority.ca_file, **keys}, "eject": None}
+    async with (
+        tier(tmp_path, upstream=upstream) as it,
+        Origin(US[0], it.member_port, tls=authority.serving(*names)) as origin,
+    ):
+        for _ in range(2):
+            assert (await it.get()).status == status
+        assert len(origin.requests) == (2 if status == 200 else 0)
+        if status == 200 and not keys:
+            # Names that no TLS can ask for are answered too, and hold nothing up.
+            for host in ("a..example.com", "x" * 70 + ".example.com", ".example.com"):
+                assert (await it.get("/", f"Host: {host}")).status == 502
+            assert (await it.ask(b"GET / HTTP/1.0\r\n\r\n")).status == 502
+            assert (await it.get()).status == 200
+
+
+@pytest.mark.parametrize("octets", [b"PROXY TCP4 192.0.2.7 127.0.0.1 4096 80\r\n", V2])
+async def test_a_proxy_header_says_who_the_client_is(tmp_path, octets):
+    port = free_port(PROXY)
+    listen = [{"port": port, "proxy_protocol": True}]
+    async with (
+        tier(tmp_path, port=port, proxy={"listen": listen}) as it,
+        Origin(US[0], it.member_port) as origin,
+    ):
+        wire = await it.open()
+        for octet in octets[:-1]:
+            wire.send(bytes([octet]))
+            await wire.writer.drain()
+        wire.send(octets[-1:] + request())
+        assert (await wire.response()).status == 200
+        wire.close()
+        assert (await origin.request()).get("x-forwarded-for") == "192.0.2.7"
+        without = await it.open()
+        without.send(request())
+        assert await without.ended() == b""
+        assert len(origin.requests) == 1
+
+
+@pytest.mark.parametrize(("version", "begins"), [("v1", b"PROXY TCP4 127.0.0.1 "), ("v2", V2[:12])])
+async def test_a_member_is_told_by_a_proxy_header_who_the_client_is(tmp_path, version, begins):
+    heads = []
+
+    async def hears(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n" if version == "v1" else b"\x00\x00"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    upstream = {"proxy_protocol": version}
+    async with tier(tmp_path, upstream=upstream) as it:
+        async with await asyncio.start_server(hears, US[0], it.member_port):
+            assert (await it.get()).status == 200
+        assert heads[0].startswith(begins)
+
+
+async def test_a_client_has_as_many_connections_as_it_may_and_gets_others_once_they_end(tmp_path):
+    limits = {"connections_per_client": 2}
+    async with tier(tmp_path, proxy={"limits": limits}) as it, Origin(US[0], it.member_port):
+        kept = [await it.open() for _ in range(2)]
+        for wire in kept:
+            wire.send(request())
+            assert (await wire.response()).status == 200
+        assert await (await it.open()).ended() == b""
+        kept[0].writer.close()
+        while True:  # until that was noticed
+            wire = await it.open()
+            try:
+                wire.send(request())
+                assert (await wire.response()).status == 200
+                break
+            except (ConnectionError, asyncio.IncompleteReadError):
+                continue
+            finally:
+                wire.close()
+        kept[1].close()
+
+
+async def test_a_member_has_no_more_connections_than_it_may_and_the_others_wait(tmp_path):
+    may, most, now = asyncio.Event(), 0, 0
+
+    async def waits(asked: Asked) -> None:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        await may.wait()
+        now -= 1
+        asked.reply(b"ok")
+
+    upstream = {"connections": 2, "queue": 3, "queue_timeout": "10s"}
+    async with (
+        tier(tmp_path, upstream=upstream) as it,
+        Origin(US[0], it.member_port, waits) as origin,
+    ):
+        asking = [asyncio.create_task(it.get()) for _ in range(7)]
+        refused, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+        while len(refused) < 2:
+            refused, _ = await asyncio.wait(asking, timeout=0.05)
+        may.set()
+        statuses = sorted([(await each).status for each in asking])
+        assert statuses == [200] * 5 + [503] * 2
+        assert most == 2
+        response = next(each.result() for each in refused)
+        assert response.get("retry-after") == "1"
+        assert origin.connections <= 2
+
+
+async def test_a_post_gets_a_new_connection_where_the_only_one_has_been_idle_for_long(tmp_path):
+    upstream = {"connections": 1, "queue_timeout": "5s"}
+    async with tier(tmp_path, upstream=upstream) as it, Origin(US[0], it.member_port) as origin:
+        assert (await it.get()).status == 200
+        await asyncio.sleep(1.2)
+        assert (await it.get("/", "Content-Length: 0", method="POST")).status == 200
+        assert origin.connections == 2
+
+
+async def test_a_connection_for_another_name_makes_room_for_one_that_is_needed(tmp_path, authority):
+    upstream = {
+        "tls": {"ca": authority.ca_file},
+        "connections": 1,
+        "queue_timeout": "5s",
+        "eject": None,
+    }
+    async with (
+        tier(tmp_path, upstream=upstream) as it,
+        Origin(US[0], it.member_port, tls=authority.serving("*.example.com")),
+    ):
+        for _ in range(2):
+            for name in ("a", "b"):
+                assert (await it.get("/", f"Host: {name}.example.com")).status == 200
+        both = [it.get("/", f"Host: {name}.example.com") for name in "abab"]
+        assert {each.status for each in await asyncio.gather(*both)} == {200}
+
+
+# Passed on as they are.
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while octets := await reader.read(65_536):
+        writer.write(octets)
+        await writer.drain()
+    writer.write(b"end")
+    writer.close()
+
+
+async def test_in_tcp_mode_octets_pass_both_ways_and_so_does_each_end(tmp_path):
+    port = free_port(PROXY)
+    proxy = {"listen": [{"port": port, "mode": "tcp", "service": "www.example.com"}], "routes": []}
+    pools = {REGION: list(US[:2])}
+    async with (
+        tier(tmp_path, port=port, members=pools, proxy=proxy) as it,
+        await asyncio.start_server(echo, US[1], it.member_port),
+    ):
+        for _ in range(3):  # the other member is not there: the next one is tried
+            wire = await it.open()
+            wire.send(b"x" * 1_000_000)
+            assert await wire.reader.readexactly(1_000_000) == b"x" * 1_000_000
+            wire.writer.write_eof()
+            assert await wire.ended() == b"end"
+
+
+async def test_a_server_name_decides_where_tls_goes_that_is_not_ended_here(tmp_path, authority):
+    port = free_port(PROXY)
+    passes = [
+        {"server_names": ["www.example.com", "*.example.org"], "service": "www.example.com"},
+        {"server_names": ["api.example.com"], "service": "api.example.com"},
+    ]
+    member_port = free_port(US[0])
+    proxy = {
+        "listen": [{"port": port, "mode": "tcp", "pass": passes}],
+        "services": {
+            name: {"port": member_port} for name in ("www.example.com", "api.example.com")
+        },
+        "routes": [],
+    }
+    path = written(
+        tmp_path,
+        proxy,
+        members={REGION: [US[0]]},
+        services={"api": {"pools": {REGION: [US[1]]}}},
+    )
+    www = authority.serving("www.example.com", "a.example.org")
+    api = authority.serving("api.example.com")
+    async with (
+        running(path, port) as it,
+        Origin(US[0], member_port, tls=www),
+        Origin(US[1], member_port, tls=api),
+    ):
+        for name, who in (("www", US[0]), ("api", US[1])):
+            response = await it.get(tls=trusting(authority), name=f"{name}.example.com")
+            assert response.body == who.encode()
+        response = await it.get(tls=trusting(authority), name="a.example.org")
+        assert response.body == US[0].encode()
+        with pytest.raises((ssl.SSLError, OSError)):
+            await it.open(tls=trusting(authority), name="other.example.com")
+        silent = await it.open()
+        silent.send(request())
+        assert await silent.ended() == b""

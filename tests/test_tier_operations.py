@@ -1,0 +1,382 @@
+"""The tier under load, while members, workers and files come and go: no request is lost."""
+
+import asyncio
+import os
+import resource
+import shutil
+import signal
+from contextlib import AsyncExitStack, ExitStack
+from socket import create_connection
+from subprocess import PIPE
+
+import pytest
+import yaml
+
+from tests.running import PATIENCE_S, service, write
+from tests.servers import Authority, free_port
+from tests.tiers import (
+    EU,
+    PROXY,
+    REGION,
+    US,
+    Asked,
+    Load,
+    Origin,
+    OwnProcess,
+    request,
+    tier,
+)
+
+MANY = 10_000
+ROOM = MANY + 2_000  # file descriptors
+
+
+def monitored(port: int, **keys: object) -> dict[str, object]:
+    """Return what makes a tier probe its members often."""
+    monitor = {"type": "http", "port": port, "path": "/healthz", "interval": "200ms"}
+    more = {"timeout": "1s", "recheck": "50ms", "fall": 2, "rise": 2}
+    return {"monitors": {"web": {**monitor, **more}}, "service": service(**keys)}
+
+
+async def own_processes(stack: AsyncExitStack, port: int, *addresses: str) -> list[OwnProcess]:
+    made = [OwnProcess(address, port) for address in addresses]
+    return list(await asyncio.gather(*map(stack.enter_async_context, made)))
+
+
+async def test_all_members_are_restarted_one_after_another_and_no_request_fails(tmp_path):
+    port = free_port(US[0])
+    async with AsyncExitStack() as stack:
+        members = await own_processes(stack, port, *US)
+        it = await stack.enter_async_context(
+            tier(tmp_path, member_port=port, members={REGION: list(US)}, **monitored(port))
+        )
+        async with Load(it) as load:
+            for member in members:
+                start = it.said
+                member.drain()
+                await it.line(" verdict ", member.address, "verdict=down", start=start)
+                await load.some(50)
+                await member.stop()
+                await load.some(50)
+                start = it.said
+                await member.start()
+                await it.line(" verdict ", member.address, "verdict=up", start=start)
+            load.forget()
+            await load.some(300)
+        assert not load.failures
+        assert load.who == set(US)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+async def test_one_of_three_members_is_killed_and_no_idempotent_request_fails(tmp_path, method):
+    port = free_port(US[0])
+    async with AsyncExitStack() as stack:
+        members = await own_processes(stack, port, *US)
+        it = await stack.enter_async_context(
+            tier(tmp_path, member_port=port, members={REGION: list(US)}, **monitored(port))
+        )
+        async with Load(it, 16, method=method) as load:
+            await load.some(500)
+            assert load.who == set(US)
+            start = it.said
+            await members[1].kill()
+            await it.line(" verdict ", US[1], "verdict=down", start=start)
+            load.forget()
+            await load.some(500)
+        assert not load.failures
+        assert load.who == {US[0], US[2]}
+
+
+async def test_when_a_whole_region_is_killed_the_next_region_answers_within_a_second(tmp_path):
+    port = free_port(US[0])
+    pools = {REGION: list(US), "eu-west": list(EU)}
+    async with AsyncExitStack() as stack:
+        members = await own_processes(stack, port, *US, *EU)
+        it = await stack.enter_async_context(
+            tier(tmp_path, member_port=port, members=pools, **monitored(port))
+        )
+        async with Load(it) as load:
+            await load.some(200)
+            assert load.who <= set(US)
+            loop = asyncio.get_running_loop()
+            await asyncio.gather(*(member.kill() for member in members[:3]))
+            began_s = loop.time()
+            while (await it.get()).body.decode() not in EU:
+                pass
+            took_s = loop.time() - began_s
+            load.forget()
+            await load.some(200)
+        assert took_s < 1.0
+        assert load.who <= set(EU)
+        assert not load.failures
+
+
+async def test_members_come_and_go_by_a_file_from_3_to_30_to_3_and_no_request_fails(tmp_path):
+    port = free_port(US[0])
+    addresses = [f"127.91.0.{number}" for number in range(1, 31)]
+    found = write(tmp_path / "members", "\n".join(addresses[:3]))
+    pools = {REGION: {"discover": {"file": str(found)}}}
+    async with AsyncExitStack() as stack:
+        for address in addresses:
+            await stack.enter_async_context(Origin(address, port))
+        it = await stack.enter_async_context(
+            tier(tmp_path, member_port=port, members=pools, service={"answers": "all"})
+        )
+        async with Load(it) as load:
+            await load.some()
+            assert load.who == set(addresses[:3])
+            write(found, "\n".join(addresses))
+            while load.who != set(addresses):
+                await load.some(20)
+            write(found, "\n".join(addresses[:3]))
+            while not load.who <= set(addresses[:3]):
+                load.forget()
+                await load.some(20)
+        assert not load.failures
+
+
+async def test_a_reload_under_load_loses_no_request_and_no_connection(tmp_path):
+    async with tier(tmp_path, proxy={"workers": 2}) as it, Origin(US[0], it.member_port):
+        kept = await it.open()
+        kept.send(request())
+        assert (await kept.response()).status == 200
+        written = yaml.safe_load(it.path.read_text())
+        async with Load(it, fresh=True) as load, Load(it) as keeping:
+            for number in range(5):
+                set_ = {"response": {"set": {"X-Number": str(number)}}}
+                written["proxy"]["routes"] = [{"service": "www.example.com", "rewrite": set_}]
+                write(it.path, yaml.safe_dump(written))
+                await it.reload()
+                await load.some(50)
+                assert (await it.get()).get("x-number") == str(number)
+        assert not load.failures
+        assert not keeping.failures
+        kept.send(request())
+        assert (await kept.response()).get("x-number") == "4"
+        kept.close()
+
+
+async def test_a_broken_file_changes_nothing_and_is_said(tmp_path):
+    async with tier(tmp_path) as it, Origin(US[0], it.member_port):
+        whole = it.path.read_text()
+        start = it.said
+        write(it.path, whole.replace("www.example.com", "nobody.example.com"))
+        it.process.signal(signal.SIGHUP)
+        await it.line("reload_failed", start=start)
+        assert (await it.get()).status == 200
+
+
+async def test_sigterm_lets_finish_what_runs_and_takes_no_more(tmp_path):
+    may_end = asyncio.Event()
+
+    async def waits(asked: Asked) -> None:
+        await may_end.wait()
+        asked.reply(b"done")
+
+    async with tier(tmp_path) as it, Origin(US[0], it.member_port, waits) as origin:
+        idle = await it.open()
+        busy = [await it.open() for _ in range(3)]
+        for wire in busy:
+            wire.send(request())
+        await origin.request(3)
+        it.process.signal(signal.SIGTERM)
+        await it.line(" draining")
+        assert await idle.ended() == b""
+        await it.refuses()
+        may_end.set()
+        for wire in busy:
+            response = await wire.response()
+            assert (response.body, response.get("connection")) == (b"done", "close")
+            wire.close()
+        assert await it.process.ended() == 0
+
+
+async def test_what_runs_for_longer_than_the_drain_is_broken_off(tmp_path):
+    async def waits(asked: Asked) -> None:
+        await asyncio.Event().wait()
+
+    async with (
+        tier(tmp_path, proxy={"drain": "100ms"}) as it,
+        Origin(US[0], it.member_port, waits) as origin,
+    ):
+        wire = await it.open()
+        wire.send(request())
+        await origin.request()
+        it.process.signal(signal.SIGTERM)
+        assert await wire.ended() == b""
+        assert await it.process.ended() == 0
+
+
+async def test_a_killed_worker_is_replaced_while_the_others_serve(tmp_path):
+    async with tier(tmp_path, proxy={"workers": 2}) as it, Origin(US[0], it.member_port):
+        before = it.workers()
+        assert len(before) == 2
+        async with Load(it, fresh=True) as load:
+            os.kill(before[0], signal.SIGKILL)
+            await it.line("worker_lost")
+            load.failures.clear()  # what the killed one had
+            await load.some(100)
+            assert not load.failures
+        await it.line("worker_back")
+        start = it.said
+        os.kill(before[1], signal.SIGKILL)  # the new one serves alone
+        await it.line("worker_lost", start=start)
+        assert (await it.get()).status == 200
+
+
+async def test_ten_thousand_idle_connections_are_kept(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < ROOM:
+        pytest.skip(f"only {hard} file descriptors may be had")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, ROOM), hard))
+    try:
+        async with tier(tmp_path) as it, Origin(US[0], it.member_port):
+            with ExitStack() as stack:
+                idle = [
+                    stack.enter_context(create_connection((PROXY, it.port))) for _ in range(MANY)
+                ]
+                for sock in idle[::100]:
+                    sock.sendall(request())
+                    await asyncio.sleep(0)
+                for sock in idle[::100]:
+                    received = await asyncio.to_thread(sock.recv, 100)
+                    assert received.startswith(b"HTTP/1.1 200 ")
+                for sock in idle:
+                    sock.setblocking(False)
+                    with pytest.raises(BlockingIOError):  # neither data nor an end
+                        sock.recv(1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_fenced_client_never_leaves_its_region(tmp_path):
+    pools = {REGION: [US[0]], "eu-west": [EU[0]]}
+    fence = [{"fence": {"subnets": {"127.0.0.0/8": [REGION]}}}, "nearest"]
+    async with (
+        tier(tmp_path, members=pools, service={"route": fence, "all_down": "nodata"}) as it,
+        Origin(EU[0], it.member_port) as abroad,
+    ):
+        response = await it.get()
+        assert response.status in (502, 503)
+        assert not abroad.requests
+
+
+async def test_a_request_that_was_here_before_is_answered_508(tmp_path):
+    async with tier(tmp_path) as it, Origin(US[0], it.member_port) as origin:
+        assert (await it.get("/", f"X-Gslb-Hops: {REGION}")).status == 508
+        assert (await it.get("/", "X-Gslb-Hops: eu-west")).status == 200
+        assert len(origin.requests) == 1
+
+
+async def test_the_next_regions_proxy_is_asked_when_nobody_lives_here(tmp_path):
+    port, abroad = free_port(US[0]), free_port(EU[0])
+    proxy = {"across": {"to": ["proxies"], "port": abroad}}
+    regions = {
+        REGION: {"location": [39, -77], "proxies": [PROXY]},
+        "eu-west": {"location": [53, -6], "proxies": [EU[0]]},
+    }
+    pools = {REGION: [US[0]], "eu-west": [EU[1]]}
+    async with (
+        tier(tmp_path, member_port=port, members=pools, proxy=proxy, regions=regions) as it,
+        Origin(EU[0], abroad) as origin,
+    ):
+        response = await it.get("/x")
+        assert response.body == EU[0].encode()
+        assert (await origin.request()).get("x-gslb-hops") == REGION
+
+
+async def test_a_cookie_keeps_a_client_at_its_member_until_that_dies(tmp_path):
+    route = {
+        "service": "www.example.com",
+        "affinity": {"cookie": "pin", "key": "a-secret-of-tests"},
+        "balance": "round_robin",
+    }
+    async with AsyncExitStack() as stack:
+        it = await stack.enter_async_context(
+            tier(tmp_path, members={REGION: list(US)}, proxy={"routes": [route]})
+        )
+        origins = {
+            address: await stack.enter_async_context(Origin(address, it.member_port))
+            for address in US
+        }
+        first = await it.get()
+        cookie = str(first.get("set-cookie")).partition(";")[0]
+        for _ in range(6):
+            again = await it.get("/", f"Cookie: a=b; {cookie}")
+            assert again.body == first.body
+            assert again.get("set-cookie") is None
+        await origins[first.body.decode()].kill()
+        second = await it.get("/", f"Cookie: {cookie}")
+        assert second.status == 200
+        assert second.body != first.body
+        moved = str(second.get("set-cookie")).partition(";")[0]
+        for _ in range(6):
+            assert (await it.get("/", f"Cookie: {moved}")).body == second.body
+        forged = await it.get("/", f"Cookie: {moved[:-2]}xx")
+        assert forged.status == 200
+        assert forged.get("set-cookie") is not None
+
+
+async def test_a_member_that_keeps_failing_is_left_out_and_comes_back(tmp_path):
+    eject = {"errors": 3, "base": "1s", "most": "50%"}
+
+    async def fails(asked: Asked) -> None:
+        asked.reply(b"broken", 500)
+
+    async with AsyncExitStack() as stack:
+        it = await stack.enter_async_context(
+            tier(
+                tmp_path,
+                members={REGION: list(US)},
+                upstream={"eject": eject},
+                proxy={"routes": [{"service": "www.example.com", "balance": "round_robin"}]},
+            )
+        )
+        one, *_ = [
+            await stack.enter_async_context(Origin(address, it.member_port)) for address in US
+        ]
+        one.answer = fails
+        statuses = [(await it.get()).status for _ in range(30)]
+        assert statuses.count(500) == 3
+        one.answer = one.says_who
+        async with asyncio.timeout(PATIENCE_S):
+            while (await it.get()).body != US[0].encode():
+                await asyncio.sleep(0.05)
+
+
+async def test_a_browser_and_curl_come_by_tls(tmp_path):
+    port = free_port(PROXY)
+    certificate = Authority(tmp_path).certificate("www.example.com", PROXY)
+    tls = {"certificates": [{"cert": str(certificate)}]}
+
+    async def page(asked: Asked) -> None:
+        asked.reply(b"<p id=who>hello from a member</p>", 200, "Content-Type: text/html")
+
+    async with (
+        tier(tmp_path, port=port, proxy={"listen": [{"port": port, "tls": tls}]}) as it,
+        Origin(US[0], it.member_port, page) as origin,
+    ):
+        url = f"https://{PROXY}:{port}/"
+        programs = {
+            "curl": ["-sk", url],
+            "chromium": [
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--dump-dom",
+                f"--user-data-dir={tmp_path / 'profile'}",
+                "--ignore-certificate-errors",
+                url,
+            ],
+        }
+        missing = [name for name in programs if shutil.which(name) is None]
+        for name in programs.keys() - missing:
+            process = await asyncio.create_subprocess_exec(
+                name, *programs[name], stdout=PIPE, stderr=asyncio.subprocess.DEVNULL
+            )
+            async with asyncio.timeout(PATIENCE_S):
+                said, _ = await process.communicate()
+            assert b"hello from a member" in said, name
+        assert all(m.get("x-forwarded-proto") == "https" for m in origin.requests)
+        if missing:
+            pytest.skip(f"not here: {', '.join(missing)}")
