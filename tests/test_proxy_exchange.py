@@ -208,6 +208,23 @@ def test_a_member_that_cannot_be_reached_is_another_ones_turn():
     assert world.is_quiet()
 
 
+@pytest.mark.parametrize(("blames", "counted"), [(True, 1), (False, 0)])
+def test_a_member_is_not_blamed_for_what_was_its_requests_own_fault(blames, counted):
+    world = World()
+    client, exchange = world.ask()
+    _, target = world.wanted.pop()
+
+    exchange.on_unreachable("no server name", blames=blames)
+    back = world.connected()
+    back.answer()
+
+    assert client.status == 200
+    assert back.target is not target
+    failed = "gslb_proxy_attempts_total", "www.example.com", target.name, "connect_error"
+    assert world.desk.tally.counts([]).get(failed, 0) == counted
+    assert len(world.suspected) == counted
+
+
 def test_with_nobody_left_who_could_be_reached_the_gateway_is_bad():
     world = World()
     client, exchange = world.ask()

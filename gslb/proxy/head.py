@@ -298,8 +298,6 @@ def _check_coding(head: RequestHead, value: bytes) -> None:
 def _check_target(head: RequestHead) -> None:
     """See that the target is a path, and the authority one; of a whole URL make both."""
     target = head.target
-    if head.method == b"CONNECT":
-        raise MessageError("CONNECT: this is no forward proxy", 405)
     if not target.startswith(b"/"):
         if (found := _ABSOLUTE.fullmatch(target)) is not None:
             # RFC 9112 3.2.2: whatever the Host was.
