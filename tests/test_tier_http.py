@@ -629,3 +629,23 @@ async def test_several_cookies_are_passed_both_ways_one_by_one(at, member_port):
     )
     async with Origin(US[0], member_port, answer):
         assert (await at.get()).all("set-cookie") == ["a=1", "b=2"]
+
+
+async def test_a_client_that_asks_without_reading_answers_is_not_asked_what_else_it_wants(
+    at, member_port
+):
+    served = 0
+
+    def large(asked: Asked) -> None:
+        nonlocal served
+        served += 1
+        asked.reply(b"x" * 1_000_000)
+
+    async with Origin(US[0], member_port, large):
+        wire = await at.open()
+        wire.writer.transport.pause_reading()
+        wire.send(request() * 200)
+        await asyncio.sleep(1.0)
+
+        assert served < 100
+        wire.close()

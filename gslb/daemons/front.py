@@ -41,12 +41,14 @@ class Front(asyncio.Protocol):
         "_closes",
         "_desk",
         "_exchange",
+        "_is_full",
         "_is_half_closed",
         "_left",
         "_lingers",
         "_pending",
         "_stream",
         "_transport",
+        "_waits",
         "deadline_s",
         "peer",
         "tls",
@@ -63,6 +65,8 @@ class Front(asyncio.Protocol):
         self._closes = False
         self._lingers = False
         self._is_half_closed = False
+        self._is_full = False
+        self._waits = False  # for the client to read what it was answered
         self._transport: asyncio.Transport | None = None
         self.tls: str | None = None
         self.deadline_s = desk.now_s() + desk.limits.head_s
@@ -114,22 +118,32 @@ class Front(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Take in that the client reads more slowly than its response comes."""
+        self._is_full = True
         if self._exchange is not None:
             self._exchange.on_client_full(full=True)
 
     def resume_writing(self) -> None:
         """Take in that the client has caught up."""
+        self._is_full = False
         if self._exchange is not None:
             self._exchange.tick()
             self._exchange.on_client_full(full=False)
+        elif self._waits:
+            self._waits = False
+            self._read_on()
 
     def sweep(self, now_s: float) -> None:
         """Close what has been idle, or half a request, for too long."""
         if self._exchange is None and now_s >= self.deadline_s:
-            if self._stream.has_begun and not self._lingers:
+            transport = self._transport
+            if transport is None:
+                return
+            if self._waits or transport.get_write_buffer_size():
+                transport.abort()  # it does not even read what it asked for
+            elif self._stream.has_begun and not self._lingers:
                 self._refuse(MessageError("a request that did not come whole in time", 408))
-            elif self._transport is not None:
-                self._transport.close()
+            else:
+                transport.close()
 
     def drain(self) -> None:
         """Close the connection, now or once what is under way is done."""
@@ -260,11 +274,22 @@ class Front(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
-        now_s = self._desk.now_s()
         if self._closes or self._is_half_closed:
-            unread = exchange is not None and exchange.upload is not None
+            unread = exchange is not None and exchange.is_unread
             self._end(lingers=unread and not self._is_half_closed)
+        elif self._is_full:
+            # Whoever does not read answers is not asked what else it would like.
+            self._waits = True
+            self.deadline_s = self._desk.now_s() + self._desk.limits.body_s
+            transport.pause_reading()
+        else:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        transport = self._transport
+        if transport is None:
             return
+        now_s = self._desk.now_s()
         self.deadline_s = now_s + self._desk.limits.keep_alive_s
         if not transport.is_reading():
             transport.resume_reading()

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any, Final, cast
 
 from gslb.model import Address
+from gslb.proxy import preface
 from gslb.proxy.chooser import Chooser
 from gslb.proxy.desk import Desk
 from gslb.proxy.ejection import Outcome
@@ -87,6 +89,9 @@ class Passing(asyncio.Protocol):
             member.close()
             return True
         self._member = member
+        if version := chooser.upstream.proxy_protocol:
+            encode = preface.encode_v1 if version == 1 else preface.encode_v2
+            member.send(encode((self._client, 0), (ip_address(host.strip("[]")), int(port))))
         for octets in self._held:
             member.send(octets)
         self._held = []
