@@ -42,6 +42,7 @@ class Passing(asyncio.Protocol):
         self._held: list[bytes] = []
         self._held_count = 0
         self._has_ended = False
+        self._member_has_ended = False
         self.deadline_s = desk.now_s() + IDLE_S
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -125,6 +126,8 @@ class Passing(asyncio.Protocol):
         self._has_ended = True
         if self._member is not None:
             self._member.end_sending()
+        if self._member_has_ended:
+            self.close()
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -163,8 +166,11 @@ class Passing(asyncio.Protocol):
                 self._transport.resume_reading()
 
     def end_sending(self) -> None:
-        """Pass the member's end on to the client."""
-        if self._transport is not None and self._transport.can_write_eof():
+        """Pass the member's end on to the client; when both have ended, it is over."""
+        self._member_has_ended = True
+        if self._has_ended:
+            self.close()
+        elif self._transport is not None and self._transport.can_write_eof():
             self._transport.write_eof()
 
     def sweep(self, now_s: float) -> None:
