@@ -720,7 +720,7 @@ def test_what_is_over_or_waits_for_a_connection_is_not_broken_off():
     assert client.status is None
 
     world.connected().answer()
-    world.desk.under_way.add(exchange)
+    world.desk.under_way[exchange] = None
     world.wait(1000)
     exchange.tick()
 
@@ -982,7 +982,7 @@ class Anything(RuleBasedStateMachine):
 
     @invariant()
     def each_client_has_one_answer_or_is_broken_off_or_gone_or_waits(self):
-        assert {e for _, e in self.live()} == self.world.desk.under_way
+        assert {e for _, e in self.live()} == set(self.world.desk.under_way)
         for client, exchange in self.all:
             if exchange.phase == Phase.OVER:
                 assert client.is_done + client.is_broken + (exchange in self.gone) == 1
@@ -999,3 +999,23 @@ class Anything(RuleBasedStateMachine):
 
 Anything.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestAnything = Anything.TestCase
+
+
+@pytest.mark.parametrize("late", ["queue full", "unreachable", "connected"])
+def test_what_comes_of_a_connection_after_the_end_wakes_nothing(late):
+    world = World()
+    _, exchange = world.ask()
+    exchange.on_client_gone()
+
+    if late == "queue full":
+        exchange.on_queue_full()
+    elif late == "unreachable":
+        exchange.on_unreachable("refused")
+    else:
+        back = FakeBack(world)
+        exchange.on_connected(back)
+        assert back.released is True
+
+    assert exchange.phase == Phase.OVER
+    assert exchange.target is None
+    assert world.is_quiet()

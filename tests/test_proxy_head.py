@@ -40,7 +40,7 @@ def refused(status, read, *lines, **how):
         (b"GET / HTTP/1.1", b"GET", b"/", 1, b"a"),
         (b"GET / HTTP/1.0", b"GET", b"/", 0, b"a"),
         (b"PROPFIND /x?y=%20&z HTTP/1.1", b"PROPFIND", b"/x?y=%20&z", 1, b"a"),
-        (b"GET //x/../y HTTP/1.1", b"GET", b"//x/../y", 1, b"a"),
+        (b"GET //x/..y HTTP/1.1", b"GET", b"//x/..y", 1, b"a"),
         (b"OPTIONS * HTTP/1.1", b"OPTIONS", b"*", 1, b"a"),
         (b"GET http://b/x?y HTTP/1.1", b"GET", b"/x?y", 1, b"b"),
         (b"GET HTTPS://b HTTP/1.1", b"GET", b"/", 1, b"b"),
@@ -529,3 +529,30 @@ def test_one_reader_reads_all_heads_whether_bodies_are_shown_to_it_or_not():
     assert told(b"Content-Length: 0", b"Connection: close", reader=reader).length == 0
     reader.skip(b"", 0)
     assert told(line=b"HTTP/1.1 204 X", reader=reader).status == 204
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/a/../b",
+        b"/a/..",
+        b"/.",
+        b"/a/./b",
+        b"/a/%2e%2E/b",
+        b"/a/.%2e",
+        b"/a/..%2fb",
+        b"/a%2F../b",
+    ],
+)
+def test_a_path_that_two_readers_could_resolve_differently_is_refused(path):
+    with pytest.raises(MessageError, match="dot segments") as refused:
+        RequestReader(100).read(b"GET %b?x=/../ HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize("path", [b"/.well-known/x", b"/a/..b", b"/a.../b", b"/%2e%2ehidden"])
+def test_a_path_with_dots_that_are_no_segments_passes(path):
+    head = RequestReader(100).read(b"GET %b?x=/../ HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+
+    assert head.target == path + b"?x=/../"

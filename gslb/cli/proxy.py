@@ -47,5 +47,5 @@ async def _proxy(path: Path, region: str) -> None:
     err(*(f"gslb: {each}" for each in (*host.config.complaints(), *host.config.warnings)))
     if (problem := await host.serve()) is not None:
         await host.crew.drain(0)
-        raise fail(f"cannot serve: {problem}", "free the address, or choose another port")
+        raise fail(f"cannot serve: {problem}", "mend what it names, and start again")
     await host.run()

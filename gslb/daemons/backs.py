@@ -213,6 +213,7 @@ class Pool:
 
     def acquire(self, exchange: Exchange) -> None:
         """Get *exchange* a connection, now or later."""
+        exchange.waits_at = self
         idle = self._idle
         if idle:
             back = self._reused(exchange)

@@ -48,6 +48,7 @@ class Front(asyncio.Protocol):
         "_pending",
         "_stream",
         "_transport",
+        "_unread",
         "_waits",
         "deadline_s",
         "peer",
@@ -66,6 +67,7 @@ class Front(asyncio.Protocol):
         self._lingers = False
         self._is_half_closed = False
         self._is_full = False
+        self._unread = 0  # octets of answers that the client had not taken when last looked at
         self._waits = False  # for the client to read what it was answered
         self._transport: asyncio.Transport | None = None
         self.tls: str | None = None
@@ -138,7 +140,11 @@ class Front(asyncio.Protocol):
             transport = self._transport
             if transport is None:
                 return
-            if self._waits or transport.get_write_buffer_size():
+            left = transport.get_write_buffer_size()
+            if left and left < self._unread:
+                # It reads, if slowly: it is given time as long as it goes on.
+                self._unread, self.deadline_s = left, now_s + self._desk.limits.body_s
+            elif left or self._waits:
                 transport.abort()  # it does not even read what it asked for
             elif self._stream.has_begun and not self._lingers:
                 self._refuse(MessageError("a request that did not come whole in time", 408))
@@ -198,6 +204,24 @@ class Front(asyncio.Protocol):
         """Hand octets of a tunnel on."""
         if self._exchange is not None:
             self._exchange.on_tunnelled(octets)
+
+    def on_burst(self) -> None:
+        """Rest for a turn of the loop: a client that asks much at once is not alone."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._after_burst)
+
+    def _after_burst(self) -> None:
+        transport = self._transport
+        if transport is None or self._lingers:
+            return
+        try:
+            self._stream.resume()
+        except MessageError as error:
+            self._refuse(error)
+            return
+        if self._exchange is None and not self._waits and not transport.is_reading():
+            transport.resume_reading()
 
     # What the exchange says.
 
@@ -274,12 +298,13 @@ class Front(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
-        if self._closes or self._is_half_closed:
+        if self._closes or (self._is_half_closed and not self._stream.holds_more):
             unread = exchange is not None and exchange.is_unread
             self._end(lingers=unread and not self._is_half_closed)
         elif self._is_full:
             # Whoever does not read answers is not asked what else it would like.
             self._waits = True
+            self._unread = transport.get_write_buffer_size()
             self.deadline_s = self._desk.now_s() + self._desk.limits.body_s
             transport.pause_reading()
         else:
@@ -319,6 +344,8 @@ class Front(asyncio.Protocol):
         """Pass on what comes as it is."""
         self.flush()
         self._stream.tunnel()
+        if self._transport is not None and not self._transport.is_reading():
+            self._transport.resume_reading()
 
     # Ends.
 
@@ -349,7 +376,9 @@ class Front(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
+        self._unread = transport.get_write_buffer_size()
         if not lingers:
+            self.deadline_s = self._desk.now_s() + self._desk.limits.body_s
             transport.close()
             return
         self._lingers = True

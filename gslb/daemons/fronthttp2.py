@@ -40,6 +40,7 @@ class Http2Front(asyncio.Protocol):
         self._streams: dict[int, StreamClient] = {}
         self._transport: asyncio.Transport | None = None
         self._is_full = False
+        self._full_until_s = 0.0
         self.tls: str | None = None
         self.deadline_s = desk.now_s() + limits.head_s
 
@@ -75,6 +76,7 @@ class Http2Front(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Take in that the client reads more slowly than responses come: nothing is read either."""
         self._is_full = True
+        self._full_until_s = self.desk.now_s() + self.desk.limits.body_s
         if self._transport is not None:
             self._transport.pause_reading()
         for stream in list(self._streams.values()):
@@ -105,7 +107,11 @@ class Http2Front(asyncio.Protocol):
 
     def sweep(self, now_s: float) -> None:
         """Close what has been idle for too long."""
-        if not self._streams and now_s >= self.deadline_s:
+        for stream in list(self._streams.values()):
+            stream.sweep(now_s)
+        if self._is_full and now_s >= self._full_until_s:
+            self.close()  # it reads nothing
+        elif not self._streams and now_s >= self.deadline_s:
             self.drain()
 
     def drain(self) -> None:
@@ -179,6 +185,7 @@ class StreamClient:
         "_is_held",
         "_number",
         "_pending",
+        "_stuck_s",
         "_trailers",
         "_untaken",
         "exchange",
@@ -191,6 +198,7 @@ class StreamClient:
         self.tls = front.tls
         self.exchange: Exchange | None = None
         self._pending = b""  # of the response, until the client's window opens
+        self._stuck_s = 0.0  # until when some of that must be taken
         self._ends = False  # what is pending is the end of it
         self._trailers: Fields = []
         self._holds = False  # the member was told to rest
@@ -218,6 +226,7 @@ class StreamClient:
     def go_on_sending(self) -> None:
         """Send what is pending as far as the client's window lets it."""
         pending, self._pending = self._pending, b""
+        self._stuck_s = self._front.desk.now_s() + self._front.desk.limits.body_s
         if pending:
             self._pending = self._front.connection.data(self._number, pending)
         if not self._pending and self._ends:
@@ -234,6 +243,12 @@ class StreamClient:
         if held != self._holds and self.exchange is not None:
             self._holds = held
             self.exchange.on_client_full(full=held)
+
+    def sweep(self, now_s: float) -> None:
+        """Break off what was answered whole, and is not taken."""
+        if self.exchange is None and now_s >= self._stuck_s:
+            self._front.connection.reset(self._number, ErrorCodes.CANCEL)
+            self._front.forget(self._number)
 
     # What the exchange says.
 
@@ -266,6 +281,7 @@ class StreamClient:
         """Send the end, now or once the client's window lets it."""
         if self._pending:
             self._ends, self._trailers = True, trailers
+            self._stuck_s = self._front.desk.now_s() + self._front.desk.limits.body_s
         else:
             self._front.connection.end(self._number, trailers or None)
         self._front.write()

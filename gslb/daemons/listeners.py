@@ -25,6 +25,7 @@ from gslb.proxy import hello, preface
 
 BACKLOG: Final = 4096
 ACCEPTED_MAX: Final = 64  # connections taken at once, before others are looked after
+GREETED_MAX: Final = 4096  # connections that are looked at, or shake hands, at once
 PEEK_MAX: Final = 16_384
 PEEK_S: Final = 10.0  # how long what is peeked at may take to come
 HANDSHAKE_S: Final = 10.0
@@ -69,9 +70,9 @@ class Listening:
             self._socket.setblocking(False)
             self._socket.bind((host, port))
             self._socket.listen(BACKLOG)
-        except OSError:
+        except OSError as error:
             self._socket.close()
-            raise
+            raise OSError(error.errno, f"{host} port {port}: {error.strerror}") from None
         self.port = self._socket.getsockname()[1]
         self._loop.add_reader(self._socket.fileno(), self._accept)
 
@@ -91,6 +92,9 @@ class Listening:
             except OSError:
                 self._rest()
                 return
+            if len(self._tasks) >= GREETED_MAX:
+                sock.close()
+                continue
             task = self._loop.create_task(self._treat(sock, ip_address(found[0].split("%")[0])))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -134,16 +138,30 @@ class Listening:
                 )
         except (OSError, TimeoutError, GslbError):
             # A peer that went away, took too long, or spoke something else: its connection is over.
-            with suppress(OSError):
-                sock.close()
-            if protocol is not None:
-                treatment.undo(protocol, client)
+            self._undo(sock, treatment, protocol, client)
+        except BaseException:
+            self._undo(sock, treatment, protocol, client)
+            raise
+
+    def _undo(
+        self,
+        sock: socket.socket,
+        treatment: Treatment,
+        protocol: asyncio.BaseProtocol | None,
+        client: Address,
+    ) -> None:
+        with suppress(OSError):
+            sock.close()
+        if protocol is not None:
+            treatment.undo(protocol, client)
 
 
 async def _past_preface(sock: socket.socket, client: Address) -> Address:
     """Take the PROXY header out of *sock*; return whom it names, or *client* if it names nobody."""
+    known = -1
     while True:
-        octets = await _peek(sock)
+        octets = await _peek(sock, known)
+        known = len(octets)
         found = preface.decode(octets)
         if found is not None:
             told, length = found
@@ -153,23 +171,28 @@ async def _past_preface(sock: socket.socket, client: Address) -> Address:
 
 
 async def _name_asked_for(sock: socket.socket) -> str | None:
+    known = -1
     while True:
-        octets = await _peek(sock)
+        octets = await _peek(sock, known)
+        known = len(octets)
         found = hello.decode(octets)
         if found is not None:
             return found.server_name
         await _more_than(sock, len(octets))
 
 
-async def _peek(sock: socket.socket) -> bytes:
-    """Return what there is, without taking it; raises ConnectionError at the end."""
+async def _peek(sock: socket.socket, known: int = -1) -> bytes:
+    """Return what there is, without taking it; raises ConnectionError at the end.
+
+    What wakes without more than the *known* octets is the end, behind those.
+    """
     while True:
         try:
             octets = sock.recv(PEEK_MAX, socket.MSG_PEEK)
         except BlockingIOError:
             await _readable(sock)
             continue
-        if not octets:
+        if not octets or len(octets) <= known:
             raise ConnectionResetError
         return octets
 

@@ -71,7 +71,10 @@ class Passing(asyncio.Protocol):
         desk = self._desk
         balance = self._route.balance
         key = client_key(self._client)
-        return chooser.choose(balance, key, self._client, tried, desk.draw(), desk.now_s())
+        # What is passed on as it is means nothing to another region's proxy.
+        return chooser.choose(
+            balance, key, self._client, tried, desk.draw(), desk.now_s(), by_proxies=False
+        )
 
     async def _reach(self, chooser: Chooser, target: Target) -> bool:
         """Connect to *target*; return whether that is done with."""
@@ -250,3 +253,16 @@ class MemberSide(asyncio.Protocol):
         """Close the connection."""
         if self._transport is not None:
             self._transport.close()
+
+
+def pass_for(routes: tuple[PassRoute, ...], name: str | None) -> PassRoute | None:
+    """Return the first of *routes* that is for connections that ask for *name*."""
+    for route in routes:
+        if not route.server_names:
+            return route
+        if name is None:
+            continue
+        for wanted in route.server_names:
+            if wanted == name or (wanted.startswith("*.") and name.endswith(wanted[1:])):
+                return route
+    return None

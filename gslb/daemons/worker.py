@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import resource
 import signal
 import socket
 import ssl
@@ -30,7 +31,7 @@ from gslb.daemons.front import Front
 from gslb.daemons.fronthttp2 import Greeting, Http2Front
 from gslb.daemons.journal import Journal
 from gslb.daemons.listeners import Factory, Listening, Treatment
-from gslb.daemons.passing import Passing
+from gslb.daemons.passing import Passing, pass_for
 from gslb.health.belief import Belief
 from gslb.model import Address, Member
 from gslb.proxy.desk import Desk
@@ -44,6 +45,8 @@ SWEEP_S: Final = 0.1
 TELL_S: Final = 1.0
 FOREVER_S: Final = 1e9
 UNKNOWN: Final = Belief()
+LINES_DROPPED: Final = "gslb_proxy_log_lines_dropped_total"
+LATE_S: Final = 0.3  # a sweep that is so late blames nobody: it was this process that did not look
 
 
 class Worker:
@@ -110,7 +113,9 @@ class Worker:
             self._loop.create_task(self._drain(within_s))
 
     def _belief(self, service: str, member: Member) -> Belief:
-        return self._beliefs.get((service, str(member.address)), UNKNOWN)
+        address = str(member.address)
+        known = self._beliefs.get((service, address))
+        return self._beliefs.get(("", address), UNKNOWN) if known is None else known
 
     def _adopt(self, brief: Brief) -> Ready:
         """Serve by *brief* from now on, or say why not and go on as before."""
@@ -178,7 +183,9 @@ class Worker:
     def _front(self, listener: Listener, client: Address) -> asyncio.BaseProtocol | None:
         if not self._admit(client):
             return None
-        peer = self.desk.peer(listener, client)
+        if (peer := self.desk.peer(listener, client)) is None:
+            self._left(None, client)
+            return None
         http1 = partial(self._kept, Front, peer)
         if listener.tls is None or not listener.tls.http2:
             return http1()
@@ -235,8 +242,8 @@ class Worker:
 
     def forget(self, exchange: Exchange, target: Target) -> None:
         """Get it none any longer."""
-        pool = self._pools.get(target)
-        if pool is not None:
+        pool = exchange.waits_at  # which may be retired by now
+        if isinstance(pool, Pool):
             pool.forget(exchange)
 
     def suspect(self, service: str, member: Member) -> None:
@@ -282,17 +289,19 @@ class Worker:
     # Time.
 
     async def _sweep(self) -> None:
-        swept = 0
+        swept, now_s = 0, self._loop.time()
         while True:
+            before_s = now_s
             await asyncio.sleep(SWEEP_S)
             now_s = self._loop.time()
             self.desk.tick(now_s)
             for pool in (*self._pools.values(), *self._retired):
                 pool.sweep(now_s)
             if self._retired:
-                self._retired = [pool for pool in self._retired if pool.connections]
-            for exchange in list(self.desk.under_way):
-                exchange.overdue(now_s, self.desk.limits.body_s)
+                self._retired = [pool for pool in self._retired if pool.connections or pool.waiting]
+            if now_s - before_s < SWEEP_S + LATE_S:
+                for exchange in list(self.desk.under_way):
+                    exchange.overdue(now_s, self.desk.limits.body_s)
             self._journal.flush()
             swept += 1
             if not swept % 10:
@@ -307,7 +316,7 @@ class Worker:
     def _figures(self) -> Figures:
         desk = self.desk
         return Figures(
-            counts=desk.tally.counts(desk.targets()),
+            counts={**desk.tally.counts(desk.targets()), (LINES_DROPPED,): self._journal.dropped},
             times=desk.tally.times(),
             members=tuple(self._members()),
             connections=len(self._fronts),
@@ -355,19 +364,6 @@ class Worker:
         self._drained.set()
 
 
-def pass_for(routes: tuple[PassRoute, ...], name: str | None) -> PassRoute | None:
-    """Return the first of *routes* that is for connections that ask for *name*."""
-    for route in routes:
-        if not route.server_names:
-            return route
-        if name is None:
-            continue
-        for wanted in route.server_names:
-            if wanted == name or (wanted.startswith("*.") and name.endswith(wanted[1:])):
-                return route
-    return None
-
-
 def _nobody(_: Address) -> None:
     return None
 
@@ -382,6 +378,8 @@ async def _run(number: int, descriptor: int) -> None:
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(each, lambda: None)  # the main process says what to do
     sock = socket.socket(fileno=descriptor)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     gc.freeze()  # what there is now stays
     gc.set_threshold(GARBAGE)  # requests leave no cycles, so looking for some is seldom worth it
     await Worker(number).run(sock)

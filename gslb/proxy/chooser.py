@@ -260,11 +260,12 @@ class Chooser:
         *,
         hops: Collection[bytes] = (),
         may_cross: bool = True,
+        by_proxies: bool = True,
     ) -> Target | None:
         """Return whom the request goes to, not one of those *tried*; None if nobody is left.
 
         *key* is what is hashed on; *hops* are the regions that the request has passed, and it may
-        leave this one only if it *may_cross*.
+        leave this one only if it *may_cross*, and through proxies only *by_proxies*.
         """
         if self._local and not (self._orders.has_fences and not self._is_inside(client)):
             balancer = self._balancers.get(id(balance))
@@ -276,7 +277,8 @@ class Chooser:
         groups = [
             targets
             for group, targets in self.groups_for(client)
-            if group.regions == (self.own,) or (may_cross and not _passed(group, hops))
+            if (by_proxies or not group.are_proxies)
+            and (group.regions == (self.own,) or (may_cross and not _passed(group, hops)))
         ]
         for spares in (True, False):
             for targets in groups:

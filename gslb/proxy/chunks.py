@@ -13,6 +13,8 @@ from typing import Final
 from gslb.errors import MessageError
 
 LINE_MAX: Final = 4096  # of a chunk's size with its extensions
+FIELDS_MAX: Final = 100  # trailers
+TINY, TINY_MAX = 8, 10_000  # octets of a chunk; chunks of which the mean may be below that
 TRAILERS_MAX: Final = 16_384  # octets of all trailers
 SIZE_DIGITS_MAX: Final = 15
 
@@ -42,7 +44,12 @@ _NOT_IN_TRAILERS: Final = frozenset(
         b"transfer-encoding",
         b"upgrade",
         b"x-forwarded-for",
+        b"traceparent",
+        b"tracestate",
+        b"via",
         b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-real-ip",
         b"x-forwarded-proto",
         b"x-gslb-hops",
         b"x-request-id",
@@ -56,12 +63,22 @@ class ChunkReader:
     `trailers` are the fields behind the body, names in lower case.
     """
 
-    __slots__ = ("_buffer", "_in_trailers", "_left", "is_done", "rest", "trailers")
+    __slots__ = (
+        "_buffer",
+        "_count",
+        "_in_trailers",
+        "_left",
+        "_total",
+        "is_done",
+        "rest",
+        "trailers",
+    )
 
     def __init__(self) -> None:
         self._buffer = b""
         self._left = -1  # octets of the chunk still to come; -1: its size is; 0: its CRLF is
         self._in_trailers = False
+        self._count = self._total = 0
         self.is_done = False
         self.rest = b""
         self.trailers: list[tuple[bytes, bytes]] = []
@@ -99,6 +116,10 @@ class ChunkReader:
             at = line + 2
             if size:
                 self._left = size
+                self._count += 1
+                self._total += size
+                if self._count > TINY_MAX and self._total < TINY * self._count:
+                    raise MessageError("a body in chunks that are tiny")
             else:
                 self._in_trailers = True
         if self._in_trailers:
@@ -128,7 +149,9 @@ class ChunkReader:
             if field is None:
                 raise MessageError("a trailer that is no field")
             name = field[1].lower()
-            if name not in _NOT_IN_TRAILERS:
+            if len(self.trailers) >= FIELDS_MAX:
+                raise MessageError(f"more than {FIELDS_MAX} trailers", 431)
+            if name.replace(b"_", b"-") not in _NOT_IN_TRAILERS:
                 self.trailers.append((name, field[2].strip(b" \t")))
         self.is_done, self.rest = True, octets[end + 4 :]
 

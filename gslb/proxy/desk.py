@@ -87,7 +87,7 @@ class Desk:
         self.table: Table | None = None
         self.limits = Limits()
         self.draining = False
-        self.under_way: set[Exchange] = set()
+        self.under_way: dict[Exchange, None] = {}  # in the order in which they began
         self.tally = Tally()
         self._unrouted = self.tally.of(NO_ROUTE)
 
@@ -137,10 +137,13 @@ class Desk:
 
     # What a client's connection asks.
 
-    def peer(self, listener: Listener, address: Address) -> Peer:
-        """Return what passes on the requests of a connection from *address* at *listener*."""
-        assert self.table is not None, "a listener is a table's"
-        return self.table.forwarders[listener.port].peer(address)
+    def peer(self, listener: Listener, address: Address) -> Peer | None:
+        """Return what passes on the requests of a connection from *address* at *listener*.
+
+        None once a reload took the listener away.
+        """
+        forwarder = None if self.table is None else self.table.forwarders.get(listener.port)
+        return None if forwarder is None else forwarder.peer(address)
 
     def draw_bits(self) -> int:
         """Return the chance that the ids of one request are made of."""
@@ -155,7 +158,7 @@ class Desk:
 
     def route(self, exchange: Exchange) -> Route | None:
         """Return the rule for an exchange's request."""
-        self.under_way.add(exchange)
+        self.under_way[exchange] = None
         table = exchange.table = self.table
         if table is None:
             return None
@@ -306,7 +309,7 @@ class Desk:
 
     def done(self, exchange: Exchange) -> None:
         """Hear that an exchange is over: it is counted, and told on."""
-        self.under_way.discard(exchange)
+        self.under_way.pop(exchange, None)
         rule, upload = exchange.rule, exchange.upload
         tally = self._unrouted if rule is None else rule.tally
         tally.done(

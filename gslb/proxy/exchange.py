@@ -44,10 +44,9 @@ class Exchange:
     `status` is what the client was answered, 0 before.  `why` says in a word what went wrong, if
     anything did.  `member` is the last that was tried, `tried` are all of them, and `tries` counts
     those that were sent the request.  `sent_out` counts the octets of the response's body.  Times
-    are those of the desk's clock, 0.0 where it did not come to that; `asked_s` is when a connection
-    began to be opened for it, `deadline_s` until when something must happen, `ends_s` until when
-    all must have.  `cookies` are set by the response, by name.  `is_held` says that the client is
-    not read from.  `table`, `rule` and `service` are the desk's.
+    are by the desk's clock, 0.0 where it did not come to that; a connection was asked for at
+    `asked_s`, something must happen until `deadline_s`, and all until `ends_s`.  `cookies` are set
+    by name.  While `is_held`, the client is not read from; `waits_at` gets it a connection.
     """
 
     desk: Desk
@@ -76,6 +75,7 @@ class Exchange:
     phase: Phase = Phase.COLLECTING
     is_held: bool = False
     upload: Upload | None = None
+    waits_at: object = None
     _back: Back | None = None
     _is_sent: bool = False
     _unsent: int = 0
@@ -202,6 +202,9 @@ class Exchange:
 
     def on_connected(self, back: Back) -> None:
         """Hear that there is a connection: send what is here of the request."""
+        if self.phase != Phase.CONNECTING:
+            back.release(reusable=True)  # it came too late
+            return
         desk, head, route, target = self.desk, self.head, self.route, self.target
         assert route is not None, "a connection is asked for a member"
         assert target is not None, "a connection is asked for a member"
@@ -224,6 +227,8 @@ class Exchange:
 
         Unless that *blames* the member, it was the request's own fault.
         """
+        if self.phase != Phase.CONNECTING:
+            return
         assert self.target is not None, "a connection is asked for a member"
         if blames:
             self.desk.failed(self, self.target, Outcome.CONNECT_ERROR)
@@ -231,7 +236,8 @@ class Exchange:
 
     def on_queue_full(self) -> None:
         """Hear that the member has all that it may have, and as many wait as may wait."""
-        self._not_sent(QUEUE_FULL)
+        if self.phase == Phase.CONNECTING:
+            self._not_sent(QUEUE_FULL)
 
     def _not_sent(self, why: str) -> None:
         self._unsent += 1

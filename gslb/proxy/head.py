@@ -38,6 +38,7 @@ _HERE_ALONE: Final = frozenset(
         b"expect",
         b"host",
         b"keep-alive",
+        b"proxy",  # which CGI takes for a variable of its own (httpoxy)
         b"proxy-authenticate",
         b"proxy-authorization",
         b"proxy-connection",
@@ -49,6 +50,8 @@ _HERE_ALONE: Final = frozenset(
 )
 _HOST: Final = re.compile(rb"([A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_DOTS: Final = re.compile(rb"(?:/|%2f)(?:\.|%2e){1,2}(?:/|%2f|$)", re.IGNORECASE)
+_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} ")
 _KEEP_ALIVE: Final = frozenset((b"keep-alive",))
 _CRLFS: Final = b"\r\n"
@@ -223,7 +226,9 @@ class ResponseReader:
             raise MessageError(f"a response that is none: {error}", 502) from None
         head = ResponseHead()
         head.status = status = parser.get_status_code()
-        head.reason, head.fields = self._reason, fields
+        head.fields = fields
+        if not _CONTROLS.search(self._reason):
+            head.reason = self._reason
         if not octets.startswith(b"HTTP/1.1 "):
             if not octets.startswith(b"HTTP/1.0 "):
                 raise MessageError("a response of a version other than HTTP/1.0 and 1.1", 502)
@@ -307,6 +312,8 @@ def _check_target(head: RequestHead) -> None:
             raise MessageError("a target that is neither a path nor a URL")
     if b"#" in target:
         raise MessageError("a target with a fragment")
+    if (b"/." in target or b"%" in target) and _DOTS.search(target.partition(b"?")[0]):
+        raise MessageError("a path with dot segments, which two readers could take differently")
     if head.authority:
         head.host = _host_of(head.authority)
     elif head.minor:
@@ -371,8 +378,7 @@ def _options(value: bytes) -> frozenset[bytes]:
 @lru_cache(1024)
 def _host_of(authority: bytes) -> bytes:
     """Return the host of an authority, in lower case without its port; raises MessageError."""
-    found = _HOST.fullmatch(authority)
-    if found is None:
+    if (found := _HOST.fullmatch(authority)) is None:
         raise MessageError("a Host that is none")
     return found[1].lower()
 
@@ -380,8 +386,7 @@ def _host_of(authority: bytes) -> bytes:
 def _drop_named(head: RequestHead | ResponseHead, named: frozenset[bytes]) -> None:
     """Take out the fields that Connection names: they were for this connection (RFC 9110 7.6.1).
 
-    Those that protect the request or name its client stay, whoever asks: a client could otherwise
-    have them taken out behind a hop that put them in.
+    Those that protect it or name its client stay: a client could have them taken out behind a hop.
     """
     others = named - {b"close", b"keep-alive", b"upgrade", b"te", b""} - _KEPT
     if others:

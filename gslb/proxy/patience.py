@@ -6,10 +6,14 @@ woken by it: whoever drives exchanges looks at them now and then, so that a requ
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gslb.proxy.ejection import Outcome
 from gslb.proxy.sides import Phase
+
+OCTETS_PER_S_MIN: Final = (
+    500  # of a body that is collected, once it took longer than two pauses may
+)
 
 if TYPE_CHECKING:
     from gslb.proxy.exchange import Exchange
@@ -37,10 +41,17 @@ def break_off(exchange: Exchange, now_s: float, body_s: float) -> None:
         exchange.cancel()
         exchange.fail(504, "total timeout")
     elif phase == Phase.COLLECTING:
-        if now_s >= exchange.deadline_s + body_s:
+        if now_s >= exchange.deadline_s + body_s or _trickles(exchange, now_s, body_s):
             exchange.fail(408, "slow client")
     elif phase != Phase.CONNECTING and now_s >= exchange.deadline_s:
         _time_out(exchange, phase)
+
+
+def _trickles(exchange: Exchange, now_s: float, body_s: float) -> bool:
+    """Return whether a body comes so slowly that its client means to hold what it holds."""
+    upload = exchange.upload
+    over_s = now_s - exchange.began_s - 2 * body_s
+    return upload is not None and upload.received < over_s * OCTETS_PER_S_MIN
 
 
 def _time_out(exchange: Exchange, phase: Phase) -> None:

@@ -23,6 +23,7 @@ from gslb.proxy.head import (
 )
 
 RESPONSE_HEAD_MAX: Final = 262_144
+BURST_MAX: Final = 64  # parts of requests that are read before others are looked after
 INTERIM_MAX: Final = 16  # responses before the final one
 _END: Final = b"\r\n\r\n"
 _CR: Final = 0x0D
@@ -62,6 +63,9 @@ class RequestSink(Protocol):
     def on_tunnelled(self, octets: bytes) -> None:
         """Hear octets of whatever the connection was upgraded to."""
 
+    def on_burst(self) -> None:
+        """Hear that more came at once than should be looked at before others: `resume` goes on."""
+
 
 class RequestStream:
     """Cuts what a client sends into requests; `feed` and `go_on` raise MessageError."""
@@ -82,6 +86,11 @@ class RequestStream:
     def waits_full(self) -> bool:
         """Whether more is held back than a head may be long, so that reading should rest."""
         return len(self._buffer) > self._head_max
+
+    @property
+    def holds_more(self) -> bool:
+        """Whether something came behind the request that is under way."""
+        return bool(self._buffer)
 
     @property
     def has_begun(self) -> bool:
@@ -127,6 +136,11 @@ class RequestStream:
         if self._buffer and not self._running:
             self._run()
 
+    def resume(self) -> None:
+        """Go on with what came, after `RequestSink.on_burst`."""
+        if self._buffer and not self._running:
+            self._run()
+
     def tunnel(self) -> None:
         """Pass on whatever comes from now on as it comes."""
         self.mode = Mode.TUNNEL
@@ -135,9 +149,13 @@ class RequestStream:
 
     def _run(self) -> None:
         self._running = True
+        steps = 0
         try:
             while self._buffer and self._step():
-                pass
+                steps += 1
+                if steps >= BURST_MAX and self._buffer:
+                    self._sink.on_burst()
+                    break
         except MessageError:
             self.mode = Mode.OVER
             raise
@@ -219,7 +237,16 @@ class ResponseSink(Protocol):
 class ResponseStream:
     """Cuts what a member sends into responses, each to a request that was told by `expect`."""
 
-    __slots__ = ("_buffer", "_chunks", "_interim", "_left", "_method", "_reader", "_sink", "mode")
+    __slots__ = (
+        "_buffer",
+        "_chunks",
+        "_interim",
+        "_left",
+        "_method",
+        "_reader",
+        "_sink",
+        "mode",
+    )
 
     def __init__(self, sink: ResponseSink) -> None:
         self._sink = sink
