@@ -420,6 +420,17 @@ def test_a_tier_without_any_regions_proxies_is_warned_of(folder):
     check(found, "gslb.yaml", marked(main), "proxy", "no region has proxies", "proxies: [ADDRESS]")
 
 
+def test_proxies_that_are_probed_where_no_tier_listens_are_warned_of(folder):
+    main = REGIONS + "proxy: {listen: [8080], routes: [{deny: 403}]}\n"
+
+    (found,) = [n for n in folder.load(main, SERVICES).warnings if n.key.endswith("proxies")]
+
+    assert "probed at port 80" in found.problem
+    assert "port: 8080" in found.hint
+    listens = REGIONS + "proxy: {listen: [80], routes: [{deny: 403}]}\n"
+    assert not [n for n in folder.load(listens, SERVICES).warnings if n.key.endswith("proxies")]
+
+
 @pytest.mark.parametrize(
     ("region", "key", "problem", "hint"),
     [

@@ -45,6 +45,7 @@ class TierReader:
         routes = RequestRouteReader(at / "routes", offered, self.files, self.known.has_places)
         upstreams = UpstreamReader(at, offered, self.known.monitors, self.files)
         listeners = ListenerReader(at / "listen", offered, self.files).read(spec.listen)
+        self._check_probed({each.port for each in listeners})
         found = routes.read(spec.routes)
         if not found and not at.spoiled and any(each.mode == "http" for each in listeners):
             hint = "write routes: [{service: NAME}]"
@@ -92,6 +93,16 @@ class TierReader:
         elif not regions[name].proxies:
             hint = "write `proxies: [ADDRESS]`: the tier listens at them"
             (here / name).wrong(f"the region {name} has no proxies", hint, on_key=True)
+
+    def _check_probed(self, ports: set[int]) -> None:
+        """Warn of proxies that are probed where no tier listens: they would count as down."""
+        for name, region in self.known.regions.items():
+            probed = [each.subject.target[1] for each in region.proxies if each.subject is not None]
+            if ports and (missed := [port for port in probed if port not in ports]):
+                here = self.top / "regions" / name / "proxies"
+                problem = f"are probed at port {missed[0]}, where the tier does not listen"
+                hint = f"write {{address: ADDRESS, port: {min(ports)}}}, or a monitor for them"
+                here.warn(problem, hint, on_key=True)
 
     def _pages(self, spec: TierSpec, at: At) -> dict[int, Page]:
         found = {}
