@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gslb.proxy.stream import BURST_MAX
 from tests.servers import free_port
 from tests.tiers import PROXY, US, Asked, Origin, request, shared, written
 
@@ -648,4 +649,17 @@ async def test_a_client_that_asks_without_reading_answers_is_not_asked_what_else
         await asyncio.sleep(1.0)
 
         assert served < 100
+        wire.close()
+
+
+async def test_what_comes_behind_much_that_was_asked_at_once_is_read_to_its_end(at, member_port):
+    async with Origin(US[0], member_port):
+        wire = await at.open()
+        wire.send(request("/gone") * BURST_MAX)
+        wire.send(request("/", "Content-Length: 10", method="POST"))
+        for _ in range(BURST_MAX):
+            await wire.response()
+        wire.send(b"x" * 10)
+
+        assert (await wire.response()).status == 200
         wire.close()

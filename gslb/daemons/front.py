@@ -46,6 +46,7 @@ class Front(asyncio.Protocol):
         "_left",
         "_lingers",
         "_pending",
+        "_rests",
         "_stream",
         "_transport",
         "_unread",
@@ -68,6 +69,7 @@ class Front(asyncio.Protocol):
         self._is_half_closed = False
         self._is_full = False
         self._unread = 0  # octets of answers that the client had not taken when last looked at
+        self._rests = False  # until the loop has looked after others
         self._waits = False  # for the client to read what it was answered
         self._transport: asyncio.Transport | None = None
         self.tls: str | None = None
@@ -208,10 +210,12 @@ class Front(asyncio.Protocol):
     def on_burst(self) -> None:
         """Rest for a turn of the loop: a client that asks much at once is not alone."""
         if self._transport is not None:
+            self._rests = True
             self._transport.pause_reading()
             asyncio.get_running_loop().call_soon(self._after_burst)
 
     def _after_burst(self) -> None:
+        self._rests = False
         transport = self._transport
         if transport is None or self._lingers:
             return
@@ -220,7 +224,10 @@ class Front(asyncio.Protocol):
         except MessageError as error:
             self._refuse(error)
             return
-        if self._exchange is None and not self._waits and not transport.is_reading():
+        exchange = self._exchange
+        wants_more = exchange is None or (exchange.is_unread and not exchange.is_held)
+        rests = self._rests or self._waits
+        if wants_more and not rests and not transport.is_reading():
             transport.resume_reading()
 
     # What the exchange says.
@@ -316,7 +323,7 @@ class Front(asyncio.Protocol):
             return
         now_s = self._desk.now_s()
         self.deadline_s = now_s + self._desk.limits.keep_alive_s
-        if not transport.is_reading():
+        if not self._rests and not transport.is_reading():
             transport.resume_reading()
         try:
             self._stream.go_on()
