@@ -10,7 +10,7 @@ demo: setup
 
 test: setup system
 	sh .ci/native test --manifest-path native/Cargo.toml --locked --quiet
-	$(BIN)/pytest -q -n 2 --dist loadgroup --cov --cov-report=term:skip-covered --cov-fail-under=100
+	$(BIN)/pytest -q --cov --cov-report=term:skip-covered --cov-fail-under=100
 
 check: setup
 	sh .ci/native fmt --manifest-path native/Cargo.toml --check

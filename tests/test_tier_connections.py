@@ -245,7 +245,7 @@ async def test_a_member_has_no_more_connections_than_it_may_and_the_others_wait(
 
     upstream = {"connections": 2, "queue": 3, "queue_timeout": "10s"}
     async with (
-        tier(tmp_path, upstream=upstream) as it,
+        tier(tmp_path, upstream=upstream, proxy={"workers": 1}) as it,
         Origin(US[0], it.member_port, waits) as origin,
     ):
         asking = [asyncio.create_task(it.get()) for _ in range(7)]
