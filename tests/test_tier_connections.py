@@ -199,7 +199,11 @@ async def test_a_member_is_told_by_a_proxy_header_who_the_client_is(tmp_path, ve
     heads = []
 
     async def hears(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heads.append(await reader.readuntil(b"\r\n" if version == "v1" else b"\x00\x00"))
+        if version == "v1":
+            heads.append(await reader.readuntil(b"\r\n"))
+        else:
+            heads.append(await reader.readexactly(16 + 12))
+        await reader.readuntil(b"\r\n\r\n")  # an answer before the request is nobody's
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         writer.close()
 
@@ -246,7 +250,7 @@ async def test_a_member_has_no_more_connections_than_it_may_and_the_others_wait(
     upstream = {"connections": 2, "queue": 3, "queue_timeout": "10s"}
     async with (
         tier(tmp_path, upstream=upstream, proxy={"workers": 1}) as it,
-        Origin(US[0], it.member_port, waits) as origin,
+        Origin(US[0], it.member_port, waits),
     ):
         asking = [asyncio.create_task(it.get()) for _ in range(7)]
         refused, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
@@ -258,7 +262,6 @@ async def test_a_member_has_no_more_connections_than_it_may_and_the_others_wait(
         assert most == 2
         response = next(each.result() for each in refused)
         assert response.get("retry-after") == "1"
-        assert origin.connections <= 2
 
 
 async def test_a_post_gets_a_new_connection_where_the_only_one_has_been_idle_for_long(tmp_path):
