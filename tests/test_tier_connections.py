@@ -237,12 +237,14 @@ async def test_a_client_has_as_many_connections_as_it_may_and_gets_others_once_t
 
 
 async def test_a_member_has_no_more_connections_than_it_may_and_the_others_wait(tmp_path):
-    may, most, now = asyncio.Event(), 0, 0
+    may, both, most, now = asyncio.Event(), asyncio.Event(), 0, 0
 
     async def waits(asked: Asked) -> None:
         nonlocal most, now
         now += 1
         most = max(most, now)
+        if now == 2:
+            both.set()
         await may.wait()
         now -= 1
         asked.reply(b"ok")
@@ -256,6 +258,8 @@ async def test_a_member_has_no_more_connections_than_it_may_and_the_others_wait(
         refused, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
         while len(refused) < 2:
             refused, _ = await asyncio.wait(asking, timeout=0.05)
+        async with asyncio.timeout(10):
+            await both.wait()
         may.set()
         statuses = sorted([(await each).status for each in asking])
         assert statuses == [200] * 5 + [503] * 2
