@@ -13,8 +13,9 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Final, cast
+from typing import Final
 
+from gslb.daemons.wired import Wired
 from gslb.errors import MessageError
 from gslb.model import Address
 from gslb.proxy import preface
@@ -27,7 +28,7 @@ from gslb.tier import Upstream
 FRESH_S: Final = 1.0  # how long a connection may have been idle for a request not to be repeated
 
 
-class BackConnection(asyncio.Protocol):
+class BackConnection(Wired):
     """One connection to a member; `idle_since_s` counts while nobody uses it."""
 
     __slots__ = (
@@ -35,26 +36,20 @@ class BackConnection(asyncio.Protocol):
         "_pool",
         "_reusable",
         "_stream",
-        "_transport",
         "idle_since_s",
         "server_name",
     )
 
     def __init__(self, pool: Pool, server_name: str | None) -> None:
+        super().__init__()
         self._pool = pool
         self.server_name = server_name
         self._stream = ResponseStream(self)
         self._exchange: Exchange | None = None
         self._reusable = False
-        self._transport: asyncio.Transport | None = None
         self.idle_since_s = 0.0
 
     # The socket's side.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        # uvloop's transports are of no class of asyncio's.
-        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, octets: bytes) -> None:
         """Take in what the member sent."""
@@ -130,19 +125,6 @@ class BackConnection(asyncio.Protocol):
         if self._transport is not None and octets:
             self._transport.write(octets)
 
-    def end_sending(self) -> None:
-        """Send no more."""
-        if self._transport is not None and self._transport.can_write_eof():
-            self._transport.write_eof()
-
-    def hold(self, *, held: bool) -> None:
-        """Stop or go on reading."""
-        if self._transport is not None:
-            if held:
-                self._transport.pause_reading()
-            elif not self._transport.is_reading():
-                self._transport.resume_reading()
-
     def release(self, *, reusable: bool) -> None:
         """Be done with the exchange."""
         self._exchange = None
@@ -150,16 +132,10 @@ class BackConnection(asyncio.Protocol):
         if transport is None:
             return
         if reusable and not transport.is_closing():
-            if not transport.is_reading():
-                transport.resume_reading()
+            self.hold(held=False)
             self._pool.give_back(self)
         else:
             transport.abort()
-
-    def close(self) -> None:
-        """Close the connection."""
-        if self._transport is not None:
-            self._transport.close()
 
     @property
     def is_open(self) -> bool:

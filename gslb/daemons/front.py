@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final, cast
+from typing import Final
 
+from gslb.daemons.wired import Wired
 from gslb.errors import MessageError
 from gslb.proxy.chunks import chunk, last
 from gslb.proxy.desk import Desk
@@ -33,7 +34,7 @@ _LINES: Final = {
 Left = Callable[["Front"], None]
 
 
-class Front(asyncio.Protocol):
+class Front(Wired):
     """One client's connection."""
 
     __slots__ = (
@@ -48,7 +49,6 @@ class Front(asyncio.Protocol):
         "_pending",
         "_rests",
         "_stream",
-        "_transport",
         "_unread",
         "_waits",
         "deadline_s",
@@ -57,6 +57,7 @@ class Front(asyncio.Protocol):
     )
 
     def __init__(self, desk: Desk, peer: Peer, left: Left) -> None:
+        super().__init__()
         self._desk = desk
         self._left = left
         self.peer = peer
@@ -71,7 +72,6 @@ class Front(asyncio.Protocol):
         self._unread = 0  # octets of answers that the client had not taken when last looked at
         self._rests = False  # until the loop has looked after others
         self._waits = False  # for the client to read what it was answered
-        self._transport: asyncio.Transport | None = None
         self.tls: str | None = None
         self.deadline_s = desk.now_s() + desk.limits.head_s
 
@@ -79,8 +79,7 @@ class Front(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        # uvloop's transports are of no class of asyncio's.
-        self._transport = cast(asyncio.Transport, transport)
+        super().connection_made(transport)
         if (secure := transport.get_extra_info("ssl_object")) is not None:
             self.tls = secure.version()
 
@@ -160,18 +159,11 @@ class Front(asyncio.Protocol):
                 self._transport.close()
             return
         self._closes = True
-        if self._exchange.phase == Phase.TUNNEL:
-            return
 
     def close(self) -> None:
         """Break the connection off."""
         if self._transport is not None:
             self._transport.abort()
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a request is under way."""
-        return self._exchange is not None
 
     # What the stream tells.
 
@@ -339,20 +331,11 @@ class Front(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def hold(self, *, held: bool) -> None:
-        """Stop or go on reading."""
-        if self._transport is not None:
-            if held:
-                self._transport.pause_reading()
-            elif not self._transport.is_reading():
-                self._transport.resume_reading()
-
     def tunnel(self) -> None:
         """Pass on what comes as it is."""
         self.flush()
         self._stream.tunnel()
-        if self._transport is not None and not self._transport.is_reading():
-            self._transport.resume_reading()
+        self.hold(held=False)
 
     # Ends.
 

@@ -12,6 +12,7 @@ from typing import Final, cast
 
 from h2.errors import ErrorCodes
 
+from gslb.daemons.wired import Wired
 from gslb.errors import MessageError
 from gslb.proxy.desk import Desk
 from gslb.proxy.exchange import Exchange
@@ -26,10 +27,11 @@ HTTP2: Final = "h2"  # its name in ALPN (RFC 9113 3.1)
 Left = Callable[["Http2Front"], None]
 
 
-class Http2Front(asyncio.Protocol):
+class Http2Front(Wired):
     """One client's connection."""
 
     def __init__(self, desk: Desk, peer: Peer, left: Left) -> None:
+        super().__init__()
         self.desk = desk
         self.peer = peer
         self._left = left
@@ -38,7 +40,6 @@ class Http2Front(asyncio.Protocol):
             self, head_max=limits.head_max, fields_max=limits.fields_max
         )
         self._streams: dict[int, StreamClient] = {}
-        self._transport: asyncio.Transport | None = None
         self._is_full = False
         self._full_until_s = 0.0
         self.tls: str | None = None
@@ -48,8 +49,7 @@ class Http2Front(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        # uvloop's transports are of no class of asyncio's.
-        self._transport = cast(asyncio.Transport, transport)
+        super().connection_made(transport)
         if (secure := transport.get_extra_info("ssl_object")) is not None:
             self.tls = secure.version()
         self.write()
@@ -77,16 +77,14 @@ class Http2Front(asyncio.Protocol):
         """Take in that the client reads more slowly than responses come: nothing is read either."""
         self._is_full = True
         self._full_until_s = self.desk.now_s() + self.desk.limits.body_s
-        if self._transport is not None:
-            self._transport.pause_reading()
+        self.hold(held=True)
         for stream in list(self._streams.values()):
             stream.hold_response()
 
     def resume_writing(self) -> None:
         """Take in that the client has caught up."""
         self._is_full = False
-        if self._transport is not None and not self._transport.is_reading():
-            self._transport.resume_reading()
+        self.hold(held=False)
         for stream in list(self._streams.values()):
             stream.hold_response()
 
@@ -226,7 +224,7 @@ class StreamClient:
     def go_on_sending(self) -> None:
         """Send what is pending as far as the client's window lets it."""
         pending, self._pending = self._pending, b""
-        self._stuck_s = self._front.desk.now_s() + self._front.desk.limits.body_s
+        self._await_taking()
         if pending:
             self._pending = self._front.connection.data(self._number, pending)
         if not self._pending and self._ends:
@@ -236,6 +234,11 @@ class StreamClient:
         if self.exchange is not None:
             self.exchange.tick()
         self.hold_response()
+
+    def _await_taking(self) -> None:
+        """Give the client time to take some of what is pending."""
+        desk = self._front.desk
+        self._stuck_s = desk.now_s() + desk.limits.body_s
 
     def hold_response(self) -> None:
         """Have the member rest while there is more than the client takes."""
@@ -281,7 +284,7 @@ class StreamClient:
         """Send the end, now or once the client's window lets it."""
         if self._pending:
             self._ends, self._trailers = True, trailers
-            self._stuck_s = self._front.desk.now_s() + self._front.desk.limits.body_s
+            self._await_taking()
         else:
             self._front.connection.end(self._number, trailers or None)
         self._front.write()

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Any, Final, cast
+from typing import Any, Final
 
+from gslb.daemons.wired import Wired
 from gslb.model import Address
 from gslb.proxy import preface
 from gslb.proxy.chooser import Chooser
@@ -28,15 +29,15 @@ HELD_MAX: Final = 65_536  # octets of a client held until its member is reached
 Left = Callable[[Any, Address], None]
 
 
-class Passing(asyncio.Protocol):
+class Passing(Wired):
     """A client's connection, and the one to its member."""
 
     def __init__(self, desk: Desk, route: PassRoute, client: Address, left: Left) -> None:
+        super().__init__()
         self._desk = desk
         self._route = route
         self._client = client
         self._left = left
-        self._transport: asyncio.Transport | None = None
         self._member: MemberSide | None = None
         self._task: asyncio.Task[None] | None = None
         self._held: list[bytes] = []
@@ -47,8 +48,7 @@ class Passing(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Look for a member."""
-        # uvloop's transports are of no class of asyncio's.
-        self._transport = cast(asyncio.Transport, transport)
+        super().connection_made(transport)
         self._task = asyncio.get_running_loop().create_task(self._find())
 
     async def _find(self) -> None:
@@ -160,21 +160,13 @@ class Passing(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(octets)
 
-    def hold(self, *, held: bool) -> None:
-        """Stop or go on reading of the client."""
-        if self._transport is not None:
-            if held:
-                self._transport.pause_reading()
-            elif not self._transport.is_reading():
-                self._transport.resume_reading()
-
     def end_sending(self) -> None:
         """Pass the member's end on to the client; when both have ended, it is over."""
         self._member_has_ended = True
         if self._has_ended:
             self.close()
-        elif self._transport is not None and self._transport.can_write_eof():
-            self._transport.write_eof()
+        else:
+            super().end_sending()
 
     def sweep(self, now_s: float) -> None:
         """Close what has been idle for too long."""
@@ -184,25 +176,19 @@ class Passing(asyncio.Protocol):
     def drain(self) -> None:
         """Go on: what is passed has no end that could be waited for."""
 
-    def close(self) -> None:
-        """Close both sides."""
-        if self._transport is not None:
-            self._transport.close()
 
-
-class MemberSide(asyncio.Protocol):
+class MemberSide(Wired):
     """The connection to a member."""
 
     def __init__(self, client: Passing, target: Target) -> None:
+        super().__init__()
         self._client = client
         self._target = target
-        self._transport: asyncio.Transport | None = None
         self._is_counted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        # uvloop's transports are of no class of asyncio's.
-        self._transport = cast(asyncio.Transport, transport)
+        super().connection_made(transport)
         self._target.active += 1
         self._is_counted = True
 
@@ -235,24 +221,6 @@ class MemberSide(asyncio.Protocol):
         """Send to the member."""
         if self._transport is not None:
             self._transport.write(octets)
-
-    def end_sending(self) -> None:
-        """Send no more."""
-        if self._transport is not None and self._transport.can_write_eof():
-            self._transport.write_eof()
-
-    def hold(self, *, held: bool) -> None:
-        """Stop or go on reading."""
-        if self._transport is not None:
-            if held:
-                self._transport.pause_reading()
-            elif not self._transport.is_reading():
-                self._transport.resume_reading()
-
-    def close(self) -> None:
-        """Close the connection."""
-        if self._transport is not None:
-            self._transport.close()
 
 
 def pass_for(routes: tuple[PassRoute, ...], name: str | None) -> PassRoute | None:
