@@ -151,7 +151,7 @@ class Links:
         assert self.ends is not None, "it is there before the first request"
         exchange.on_connected(self.ends)
 
-    def forget(self, exchange: Exchange, target: Target) -> None:
+    def forget(self, exchange: Exchange) -> None:
         raise AssertionError("nothing goes wrong")
 
     def suspect(self, service: str, member: Member) -> None:

@@ -206,9 +206,9 @@ class World:
     def connect(self, exchange, target):
         self.wanted.append((exchange, target))
 
-    def forget(self, exchange, target):
-        self.wanted.remove((exchange, target))
-        self.forgotten.append(target)
+    def forget(self, exchange):
+        self.wanted.remove((exchange, exchange.target))
+        self.forgotten.append(exchange.target)
 
     def suspect(self, text, each):
         self.suspected.append((text, str(each.address)))

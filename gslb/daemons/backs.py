@@ -159,14 +159,12 @@ class Pool:
     def __init__(
         self,
         target: Target,
-        address: tuple[str, int],
         upstream: Upstream,
         most: int,
         clock: Callable[[], float],
         secure: ssl.SSLContext | None,
     ) -> None:
         self._target = target
-        self._address = address
         self.upstream = upstream
         self._most = most
         self._clock = clock
@@ -236,7 +234,6 @@ class Pool:
         self._all.discard(back)
         if back in self._idle:
             self._idle.remove(back)
-        self._target.connections = self.connections
         self._serve_waiting()
 
     def sweep(self, now_s: float) -> None:
@@ -289,7 +286,7 @@ class Pool:
     async def _open(self, exchange: Exchange) -> None:
         assert exchange.route is not None, "what needs a connection has a route"
         name = self._server_name(exchange)
-        host, port = self._address
+        host, port = self._target.endpoint
         why = ""
         blames = True
         back: BackConnection | None = None
@@ -311,7 +308,6 @@ class Pool:
         except OSError:
             why = "unreachable"
         self._opening.pop(exchange, None)
-        self._target.connections = self.connections
         if back is not None and back.is_open:
             exchange.on_connected(back)
         else:
@@ -356,8 +352,8 @@ class Pool:
 
     def _preface(self, exchange: Exchange, host: Address, port: int) -> bytes:
         """Return the PROXY header for whose sake a connection is: its client's."""
-        encode = preface.encode_v1 if self.upstream.proxy_protocol == 1 else preface.encode_v2
-        return encode((exchange.passage.client, 0), (host, port))
+        version = self.upstream.proxy_protocol
+        return preface.encode(version, (exchange.passage.client, 0), (host, port))
 
     def _serve_waiting(self) -> None:
         while self._waiting and self.connections < self._most:

@@ -61,7 +61,6 @@ class Ready:
     """The worker listens by its newest brief; `problem` says why it could not take it over."""
 
     problem: str | None = None
-    ports: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,14 +113,6 @@ class Crew:
         """Return what the workers counted, and what those did that are no more."""
         return list(self.figures.values()), self.past
 
-    def ports(self) -> tuple[tuple[str, int], ...]:
-        """Return where the first worker listens, by address and port."""
-        return self._hands[0].ports if self._hands else ()
-
-    def pids(self) -> list[int]:
-        """Return the process ids of the workers."""
-        return [hand.pid for hand in self._hands.values() if hand.pid is not None]
-
     async def drain(self, within_s: float) -> None:
         """Have all workers finish what runs and end; end those that do not."""
         self._ended = True
@@ -144,7 +136,6 @@ class Hand:
         self._process: asyncio.subprocess.Process | None = None
         self._line: Line | None = None
         self._ready: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self.ports: tuple[tuple[str, int], ...] = ()
 
     async def start(self) -> None:
         """Start the process."""
@@ -169,7 +160,6 @@ class Hand:
 
     def _hear(self, message: Any) -> None:
         if isinstance(message, Ready):
-            self.ports = message.ports or self.ports
             if not self._ready.done():
                 self._ready.set_result(message.problem)
         else:

@@ -96,11 +96,6 @@ class HaproxyCrew:
         """Return what it counts now; what it counted before a reload it forgets."""
         return self._figures, ()
 
-    def pids(self) -> list[int]:
-        """Return the process id of its master."""
-        pid = None if self._haproxy is None else self._haproxy.pid
-        return [] if pid is None else [pid]
-
     async def drain(self, within_s: float) -> None:
         """Have it finish what runs, and end."""
         if self._haproxy is not None:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, TypeVar
 
 from gslb.errors import GslbError
 from gslb.model import Address
@@ -31,6 +31,7 @@ PEEK_S: Final = 10.0  # how long what is peeked at may take to come
 HANDSHAKE_S: Final = 10.0
 RESTS_S: Final = 0.1  # after the process has no more file descriptors
 
+T = TypeVar("T")
 Factory = Callable[[Address], asyncio.BaseProtocol | None]
 Undo = Callable[[asyncio.BaseProtocol, Address], None]
 ByName = Callable[[str | None], Factory | None]
@@ -158,30 +159,27 @@ class Listening:
 
 async def _past_preface(sock: socket.socket, client: Address) -> Address:
     """Take the PROXY header out of *sock*; return whom it names, or *client* if it names nobody."""
-    known = -1
-    while True:
-        octets = await _peek(sock, known)
-        known = len(octets)
-        found = preface.decode(octets)
-        if found is not None:
-            told, length = found
-            sock.recv(length)
-            return client if told.source is None else told.source[0]
-        await _more_than(sock, len(octets))
+    told, length = await _peeked(sock, preface.decode)
+    sock.recv(length)
+    return client if told.source is None else told.source[0]
 
 
 async def _name_asked_for(sock: socket.socket) -> str | None:
+    return (await _peeked(sock, hello.decode)).server_name
+
+
+async def _peeked(sock: socket.socket, decode: Callable[[bytes], T | None]) -> T:
+    """Return what *decode* makes of what comes, once that is enough; all of it is left there."""
     known = -1
     while True:
         octets = await _peek(sock, known)
+        if (found := decode(octets)) is not None:
+            return found
         known = len(octets)
-        found = hello.decode(octets)
-        if found is not None:
-            return found.server_name
-        await _more_than(sock, len(octets))
+        await _more_than(sock, known)
 
 
-async def _peek(sock: socket.socket, known: int = -1) -> bytes:
+async def _peek(sock: socket.socket, known: int) -> bytes:
     """Return what there is, without taking it; raises ConnectionError at the end.
 
     What wakes without more than the *known* octets is the end, behind those.

@@ -79,12 +79,12 @@ class Passing(Wired):
     async def _reach(self, chooser: Chooser, target: Target) -> bool:
         """Connect to *target*; return whether that is done with."""
         loop = asyncio.get_running_loop()
-        host, _, port = target.name.rpartition(":")
+        host, port = target.endpoint
         member = MemberSide(self, target)
         began_s = self._desk.now_s()
         try:
             async with asyncio.timeout(CONNECT_S):
-                await loop.create_connection(lambda: member, host.strip("[]"), int(port))
+                await loop.create_connection(lambda: member, host, port)
         except (OSError, TimeoutError):
             self._note(chooser, target, Outcome.CONNECT_ERROR, began_s)
             return False
@@ -94,8 +94,7 @@ class Passing(Wired):
             return True
         self._member = member
         if version := chooser.upstream.proxy_protocol:
-            encode = preface.encode_v1 if version == 1 else preface.encode_v2
-            member.send(encode((self._client, 0), (ip_address(host.strip("[]")), int(port))))
+            member.send(preface.encode(version, (self._client, 0), (ip_address(host), port)))
         for octets in self._held:
             member.send(octets)
         self._held = []

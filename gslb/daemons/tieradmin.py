@@ -12,8 +12,6 @@ from gslb.daemons.briefing import Figures
 from gslb.daemons.counters import Counters
 from gslb.daemons.jsonhttp import Asked, Route, json_response, metrics_response
 
-Told = Callable[[], dict[str, Any]]
-
 
 def tier_routes(
     counters: Counters, is_ready: Callable[[], bool], state: Callable[[], dict[str, Any]]

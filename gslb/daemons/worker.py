@@ -43,7 +43,6 @@ from gslb.tier import Listener, PassRoute, Upstream
 GARBAGE: Final = 50_000  # objects made and not yet freed before cycles are looked for
 SWEEP_S: Final = 0.1
 TELL_S: Final = 1.0
-FOREVER_S: Final = 1e9
 UNKNOWN: Final = Belief()
 LINES_DROPPED: Final = "gslb_proxy_log_lines_dropped_total"
 LATE_S: Final = 0.3  # a sweep that is so late blames nobody: it was this process that did not look
@@ -145,8 +144,7 @@ class Worker:
         )
         self.desk.believe(self._belief)
         self._keep_pools()
-        ports = tuple((host, each.port) for (host, _), each in self._listening.items())
-        return Ready(ports=ports)
+        return Ready()
 
     def _listen(self, treatments: dict[tuple[str, int], Treatment]) -> None:
         """Listen where *treatments* say; nothing changes if that cannot be (OSError)."""
@@ -240,7 +238,7 @@ class Worker:
             pool = self._pool(target, exchange)
         pool.acquire(exchange)
 
-    def forget(self, exchange: Exchange, target: Target) -> None:
+    def forget(self, exchange: Exchange) -> None:
         """Get it none any longer."""
         pool = exchange.waits_at  # which may be retired by now
         if isinstance(pool, Pool):
@@ -254,10 +252,9 @@ class Worker:
         brief = self._brief
         assert brief is not None, "a worker without a brief has no clients"
         upstream = self._upstream(self.desk.upstream_of(exchange), target)
-        host, port = _host_and_port(target.name)
         most = max(1, -(-upstream.connections_max // brief.workers))
         secure = self._secured.get("" if target.is_proxy else upstream.service)
-        pool = Pool(target, (host, port), upstream, most, self._loop.time, secure)
+        pool = Pool(target, upstream, most, self._loop.time, secure)
         self._pools[target] = pool
         return pool
 
@@ -366,11 +363,6 @@ class Worker:
 
 def _nobody(_: Address) -> None:
     return None
-
-
-def _host_and_port(name: str) -> tuple[str, int]:
-    host, _, port = name.rpartition(":")
-    return host.strip("[]"), int(port)
 
 
 async def _run(number: int, descriptor: int) -> None:

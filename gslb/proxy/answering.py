@@ -21,10 +21,10 @@ def answer_here(exchange: Exchange, action: Redirect | Respond | Deny) -> None:
         exchange.fail(action.status, "denied")
     elif isinstance(action, Respond):
         fields = [(b"content-type", action.content_type.encode("latin-1"))]
-        _reply(exchange, action.status, exchange.desk.own_fields(exchange, fields), action.body)
+        _reply(exchange, action.status, fields, action.body)
     else:
         fields = [(b"location", exchange.desk.redirect(exchange, action))]
-        _reply(exchange, action.status, exchange.desk.own_fields(exchange, fields), b"")
+        _reply(exchange, action.status, fields, b"")
 
 
 def fail(exchange: Exchange, status: int, retry_after_s: float) -> None:
@@ -32,7 +32,7 @@ def fail(exchange: Exchange, status: int, retry_after_s: float) -> None:
     fields, body = exchange.desk.page(status)
     if retry_after_s:
         fields.append((b"retry-after", b"%d" % ceil(retry_after_s)))
-    _reply(exchange, status, exchange.desk.own_fields(exchange, fields), body)
+    _reply(exchange, status, fields, body)
 
 
 def give_up(exchange: Exchange) -> None:
@@ -53,6 +53,7 @@ def framed(method: bytes, status: int, length: int) -> int:
 
 def _reply(exchange: Exchange, status: int, fields: Fields, body: bytes) -> None:
     exchange.status = status
+    fields = exchange.desk.own_fields(exchange, fields)
     exchange.free_client()
     client, method = exchange.client, exchange.head.method
     length = framed(method, status, len(body))

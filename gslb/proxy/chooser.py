@@ -141,8 +141,7 @@ class Chooser:
         self._grows_s = inf
         self._groups = {}
         self._local = []
-        has_pool = any(pool.region == self.own for pool in service.pools)
-        self._local = self._targets_of(self._ways.local(), now_s) if has_pool else []
+        self._local = self._targets_of(self._ways.local(), now_s)
         if self._ejector is not None:
             self._ejector.keep([each.name for each in self._local], now_s)
         self._look_who_is_out(now_s)

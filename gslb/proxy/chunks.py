@@ -19,7 +19,9 @@ TRAILERS_MAX: Final = 16_384  # octets of all trailers
 SIZE_DIGITS_MAX: Final = 15
 
 LAST: Final = b"0\r\n\r\n"
-_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
+_LINE: Final = re.compile(
+    rb"([0-9A-Fa-f]{1,%d})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?" % SIZE_DIGITS_MAX
+)
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)")
 
 # Fields that mean something only in a head (RFC 9110 6.5.1): as trailers they are dropped.

@@ -51,7 +51,7 @@ class Connector(Protocol):
     def connect(self, exchange: Exchange, target: Target) -> None:
         """Get a connection to *target*: tell the exchange, now or later."""
 
-    def forget(self, exchange: Exchange, target: Target) -> None:
+    def forget(self, exchange: Exchange) -> None:
         """Get none any longer."""
 
     def suspect(self, service: str, member: Member) -> None:
@@ -213,12 +213,11 @@ class Desk:
                     target.active += 1
                     return target
         passage = exchange.passage
-        pinning = route.affinity
-        if pinning is not None and (found := self._pinned(exchange, rule, chooser, pinning)):
+        pinning, request, balance = route.affinity, exchange.request, rule.balance
+        key = key_for(balance, request)
+        if pinning is not None and (found := self._pinned(exchange, key, pinning)):
             found.active += 1
             return found
-        request, balance = exchange.request, rule.balance
-        key = key_for(balance, request)
         target = chooser.choose(
             balance,
             key,
@@ -239,13 +238,12 @@ class Desk:
                 self._pin(exchange, pinning, target)
         return target
 
-    def _pinned(
-        self, exchange: Exchange, rule: Rule, chooser: Chooser, pinning: Affinity
-    ) -> Target | None:
+    def _pinned(self, exchange: Exchange, key: int, pinning: Affinity) -> Target | None:
         """Return the member that the client keeps, if it has one that may be kept."""
-        now_s = self.now_s()
-        if rule.pins is not None:
-            target = rule.pins.get(key_for(rule.balance, exchange.request))
+        now_s, chooser, pins = self.now_s(), exchange.service, _rule(exchange).pins
+        assert chooser is not None, "a service comes before its members"
+        if pins is not None:
+            target = pins.get(key)
         else:
             target = None
             for value in exchange.request.cookies(pinning.name.encode()):
@@ -270,8 +268,7 @@ class Desk:
 
     def forget(self, exchange: Exchange) -> None:
         """Wait no longer for a connection."""
-        assert exchange.target is not None, "who waits for a connection waits for a member's"
-        self._connector.forget(exchange, exchange.target)
+        self._connector.forget(exchange)
 
     def upstream_of(self, exchange: Exchange) -> Upstream:
         """Return how members of the exchange's service are connected to."""

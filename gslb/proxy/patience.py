@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Final
 from gslb.proxy.ejection import Outcome
 from gslb.proxy.sides import Phase
 
-OCTETS_PER_S_MIN: Final = (
-    500  # of a body that is collected, once it took longer than two pauses may
-)
-
 if TYPE_CHECKING:
     from gslb.proxy.exchange import Exchange
+
+OCTETS_PER_S_MIN: Final = 500  # of a body that is collected, once it took longer than two pauses
 
 
 def put_off(exchange: Exchange, now_s: float) -> None:

@@ -57,6 +57,11 @@ def decode(octets: bytes) -> tuple[Preface, int] | None:
     raise PrefaceError("it does not begin with a PROXY header")
 
 
+def encode(version: int, source: Endpoint | None, destination: Endpoint | None) -> bytes:
+    """Return the header of that *version*, 1 or 2."""
+    return (encode_v1 if version == 1 else encode_v2)(source, destination)
+
+
 def encode_v1(source: Endpoint | None, destination: Endpoint | None) -> bytes:
     """Return a header of version 1, which says UNKNOWN unless both ends are known."""
     if source is None or destination is None:

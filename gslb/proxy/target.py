@@ -26,9 +26,8 @@ class Target:
     in thousandths (`WHOLE`) of the configured one, at least 1 for whoever is given traffic.
     `active` is how many requests are under way.  `ewma_s` is the response time in seconds that is
     remembered of it, as of the time `ewma_at_s`; 0.0 is for one that was never measured
-    (`gslb.proxy.leasttime`).  `connections` is how many connections are open.  `upstream` is the
-    worker's own: its pool of connections.  `is_proxy` says that it is another region's proxy.
-    `oks` counts the requests that it answered well.
+    (`gslb.proxy.leasttime`).  `is_proxy` says that it is another region's proxy.  `oks` counts the
+    requests that it answered well.
     """
 
     name: str
@@ -38,7 +37,11 @@ class Target:
     active: int = 0
     ewma_s: float = 0.0
     ewma_at_s: float = 0.0
-    connections: int = 0
-    upstream: object | None = None
     is_proxy: bool = False
     oks: int = 0
+
+    @property
+    def endpoint(self) -> tuple[str, int]:
+        """The address and port that it is connected to at."""
+        host, _, port = self.name.rpartition(":")
+        return host.strip("[]"), int(port)
