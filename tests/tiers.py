@@ -602,6 +602,11 @@ class Load:
                 lambda: self.count >= until or all(t.done() for t in self._tasks)
             )
 
+    async def hear(self, *addresses: str) -> None:
+        """Await an answer from each of the members at *addresses*."""
+        async with asyncio.timeout(PATIENCE_S), self._more:
+            await self._more.wait_for(lambda: self.who >= set(addresses))
+
     def forget(self) -> None:
         """Count from nothing."""
         self.answers = {}
