@@ -19,7 +19,6 @@ from aiohttp import web
 
 from gslb.config.settings import Config, Endpoint
 from gslb.daemons import planner
-from gslb.daemons.aside import aside
 from gslb.daemons.carrier import REPORTS, WORDS
 from gslb.daemons.carriers import carrier_of
 from gslb.daemons.counters import Counters
@@ -28,10 +27,10 @@ from gslb.daemons.events import Events
 from gslb.daemons.following import Following
 from gslb.daemons.jsonhttp import Asked, Limits, Route, Server, json_response, metrics_response
 from gslb.daemons.prober import Prober
-from gslb.daemons.reload import merge, needs_restart
+from gslb.daemons.reload import needs_restart, next_config
 from gslb.daemons.resting import subjects_of
 from gslb.daemons.vantage import Vantage
-from gslb.errors import ConfigError, ReportError
+from gslb.errors import ReportError
 from gslb.health import bulletin
 from gslb.health.probe import Result
 from gslb.health.verdict import Record
@@ -162,17 +161,11 @@ class Outpost:
         self.vantage.on_result(subject, before, after)
 
     async def _reload_when_told(self) -> None:
+        read = partial(planner.read, self.path, vantage=self.name)
         while True:
-            await self.following.told()
-            read = partial(planner.read, self.path, vantage=self.name)
-            try:
-                config, _ = merge(self.config, await aside(read))
-            except ConfigError as error:
-                await self.following.missed(error.files)
-                self.counters.events["gslb_reload_failures"] += 1
-                self.events.announce("reload_failed", error=str(error))
-                continue
-            await self.following.follow(config)
+            config = await next_config(
+                self.following, self.config, read, self.counters, self.events
+            )
             if keys := needs_restart(self.config, config):
                 self.events.announce("restart_needed", changed=", ".join(keys))
             self.config = config

@@ -7,13 +7,19 @@ another order is held back, and the old one kept, while all else moves on.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gslb.config.settings import BrokenZone, Config
 from gslb.daemons import planner
+from gslb.daemons.aside import aside
+from gslb.daemons.counters import Counters
+from gslb.daemons.events import Events
+from gslb.daemons.following import Following
 from gslb.daemons.planner import World
 from gslb.daemons.walking import BEST
+from gslb.errors import ConfigError
 from gslb.model import Service
 from gslb.routing.geo import moved
 from gslb.tier import Tier
@@ -63,6 +69,36 @@ def merge(old: Config, new: Config) -> tuple[Config, tuple[BrokenZone, ...]]:
         broken=tuple(broken for broken in new.broken if broken not in kept),
     )
     return merged, kept
+
+
+async def next_config(
+    following: Following,
+    held: Config,
+    read: Callable[[], Config],
+    counters: Counters,
+    events: Events,
+) -> Config:
+    """Wait until the files of *held* are to be read; return what they say, once that can be read.
+
+    What cannot be read is counted and told, and waited for again.
+    """
+    while True:
+        await following.told()
+        try:
+            config, _ = merge(held, await aside(read))
+        except ConfigError as error:
+            # What is missing may still come, and what is wrong be mended.
+            await following.missed(error.files)
+            refuse(str(error), counters, events)
+            continue
+        await following.follow(config)
+        return config
+
+
+def refuse(why: str, counters: Counters, events: Events) -> None:
+    """Count and tell that a configuration is not taken over."""
+    counters.events["gslb_reload_failures"] += 1
+    events.announce("reload_failed", error=why)
 
 
 def _fits(service: Service, config: Config) -> bool:

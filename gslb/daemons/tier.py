@@ -23,7 +23,6 @@ from gslb import __version__
 from gslb.config.settings import Config, Endpoint
 from gslb.config.tierfiles import Need
 from gslb.daemons import planner
-from gslb.daemons.aside import aside
 from gslb.daemons.briefing import Beliefs, Brief, Suspect
 from gslb.daemons.carrier import REPORTS, WORDS, Carrier
 from gslb.daemons.carriers import carrier_of
@@ -37,13 +36,13 @@ from gslb.daemons.jsonhttp import Limits, Server
 from gslb.daemons.operators import Operators
 from gslb.daemons.ownaddresses import own_addresses
 from gslb.daemons.prober import Prober
-from gslb.daemons.reload import merge, tier_needs_restart
+from gslb.daemons.reload import next_config, refuse, tier_needs_restart
 from gslb.daemons.resting import tier_subjects
 from gslb.daemons.tieradmin import members_shape, tier_routes
 from gslb.daemons.tierload import LoadMeter
 from gslb.daemons.tiermetrics import tier_gauges
 from gslb.daemons.vantage import Vantage
-from gslb.errors import ConfigError, ReportError
+from gslb.errors import ReportError
 from gslb.health import bulletin
 from gslb.health.belief import Belief, Forced, believe
 from gslb.health.probe import Result
@@ -100,6 +99,7 @@ class TierHost:
         self._services: tuple[Service, ...] = ()
         self._plan = self._planned()
         self._members_moved = asyncio.Event()
+        self._told: Brief | None = None  # what the workers serve by
         self.crew = self._engine()
         self.counters.gauges = tier_gauges(self.crew.told)
         if self.vantage is not None:
@@ -140,7 +140,8 @@ class TierHost:
                 self.admin = await self._server.listen(Endpoint(*self.tier.admin))
             except OSError as error:
                 return str(error)
-        return await self.crew.start(self._brief(), self._beliefs())
+        self._told = self._brief()
+        return await self.crew.start(self._told, self._beliefs())
 
     def state(self) -> dict[str, Any]:
         """Return how the tier stands, as ``/v1/proxy`` shows it."""
@@ -296,8 +297,17 @@ class TierHost:
         while True:
             await self._members_moved.wait()
             self._members_moved.clear()
-            if (problem := await self.crew.adopt(self._brief())) is not None:
+            if (brief := self._brief()) == self._told:
+                continue
+            if (problem := await self._tell(brief)) is not None:
                 self.events.announce("worker_failed", error=problem)
+
+    async def _tell(self, brief: Brief, *, anew: bool = False) -> str | None:
+        """Have the workers serve by *brief*; return what is wrong if they do not."""
+        problem = await self.crew.adopt(brief, anew=anew)
+        # After a refusal, some workers may serve by the one and some by the other.
+        self._told = brief if problem is None else None
+        return problem
 
     def _on_result(
         self, subject: Subject, before: Record, after: Record, result: Result, duration_s: float
@@ -352,26 +362,19 @@ class TierHost:
             self.discovery.leases.hear(said.leases)
 
     async def _reload_when_told(self) -> None:
+        read = partial(planner.read, self.path, region=self.region, tier_files=Need.ALL)
         while True:
-            await self.following.told()
-            read = partial(planner.read, self.path, region=self.region, tier_files=Need.ALL)
-            try:
-                config, _ = merge(self.config, await aside(read))
-            except ConfigError as error:
-                await self.following.missed(error.files)
-                self.counters.events["gslb_reload_failures"] += 1
-                self.events.announce("reload_failed", error=str(error))
-                continue
-            await self.following.follow(config)
+            config = await next_config(
+                self.following, self.config, read, self.counters, self.events
+            )
             if keys := tier_needs_restart(self.config, config, self.region):
                 self.events.announce("restart_needed", changed=", ".join(keys))
             before = self.config
             self.config = config
-            if (problem := await self.crew.adopt(self._brief(), anew=True)) is not None:
+            if (problem := await self._tell(self._brief(), anew=True)) is not None:
                 self.config = before
-                await self.crew.adopt(self._brief())
-                self.counters.events["gslb_reload_failures"] += 1
-                self.events.announce("reload_failed", error=problem)
+                await self._tell(self._brief())
+                refuse(problem, self.counters, self.events)
                 continue
             if self.vantage is not None:
                 self.vantage.adopt(config)
