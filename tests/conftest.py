@@ -3,11 +3,17 @@
 import pytest
 from hypothesis import settings
 
-from tests import running
+from tests import namespaces, running
 from tests.engines import ENGINES
 
 settings.register_profile("gslb", deadline=None)
 settings.load_profile("gslb")
+
+
+def pytest_configure(config):
+    """Have processes that run beside each other (`-n`) not share addresses and ports."""
+    if hasattr(config, "workerinput"):
+        namespaces.step_apart()
 
 
 @pytest.fixture(params=ENGINES, scope="module")

@@ -4,14 +4,20 @@ Each region has a router, and behind it, each in a namespace of its own, a node 
 vantage (`eu-probe`) and two members (`eu-1`, `eu-2`).  Every router has a link to every other,
 to the clients, and to the NATS server, so that each pair can be cut from each other while all
 else goes on.  It needs root, and leaves nothing behind.
+
+Where the suite runs in several processes, each steps apart to a loopback of its own.
 """
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import os
 import secrets
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -24,6 +30,9 @@ PLACES = {
 }
 HOSTS = {"ns": 53, "probe": 8, "1": 11, "2": 12}
 CLIENTS, NATS = "192.0.2.200", "192.0.2.250"
+
+# From <sched.h>, <net/if.h> and <linux/sockios.h>.
+_CLONE_NEWNET, _IFF_UP, _SIOCSIFFLAGS = 0x40000000, 0x1, 0x8914
 
 _MARK = "gslb-t-"  # and the id of the process that made it
 
@@ -42,6 +51,20 @@ def address(host: str) -> str:
         return {"clients": CLIENTS, "nats": NATS}[host]
     place, _, name = host.partition("-")
     return f"{PLACES[place][1]}.{HOSTS[name] if name else 1}"
+
+
+def step_apart() -> None:
+    """Move this thread, and all that it starts, to a network namespace with a loopback alone.
+
+    Its addresses and ports are then nobody else's.  The namespace goes with the process.
+    """
+    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
+        raise OSError(
+            ctypes.get_errno(), "no network namespace can be made: be root, or leave -n out"
+        )
+    with socket.socket() as any_socket:
+        loopback = struct.pack("16sH14x", b"lo", _IFF_UP)
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, loopback)
 
 
 class Network:

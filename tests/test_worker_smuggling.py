@@ -19,6 +19,7 @@ from gslb.daemons.worker import Worker
 from gslb.model import Region
 from gslb.tier import Limits, Listener, Match, Respond, Tier, Upstream
 from tests.exchanges import WWW, route, service
+from tests.servers import free_port
 
 HEAD_MAX = 4096
 FIELDS_MAX = 50
@@ -384,10 +385,10 @@ async def attempt(octets, seen, *, buffer, tmp_path):
     await line.open(here)
     worker = loop.create_task(Worker(0).run(there))
     try:
-        line.say(brief(server.sockets[0].getsockname()[1], buffer, tmp_path))
+        port = free_port()
+        line.say(brief(server.sockets[0].getsockname()[1], buffer, tmp_path, listen=port))
         found = await ready
         assert found.problem is None
-        ((_, port),) = found.ports
         answer = await exchanged(port, octets)
         return answer, await exchanged(port, NEXT)
     finally:
@@ -401,9 +402,9 @@ async def attempt(octets, seen, *, buffer, tmp_path):
             await asyncio.sleep(0.001)
 
 
-def brief(port, buffer, tmp_path):
+def brief(port, buffer, tmp_path, *, listen):
     tier = Tier(
-        listeners=(Listener(port=0),),
+        listeners=(Listener(port=listen),),
         routes=(
             route("own", action=Respond(200, b"own"), matches=(Match(path="/own"),)),
             route(buffer=buffer),
