@@ -295,7 +295,8 @@ class OwnProcess:
         if self.process is not None:
             with suppress(ProcessLookupError):
                 self.process.send_signal(number)
-            await self.process.wait()
+            async with asyncio.timeout(PATIENCE_S):
+                await self.process.wait()
             self.process = None
 
     async def __aexit__(self, *_: object) -> None:
@@ -492,8 +493,9 @@ async def running(path: Path, port: int) -> AsyncIterator[Tier]:
         for pid in (*([process.pid] if process.returncode is None else []), *workers):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        await process.wait()
-        await it.process._reading
+        async with asyncio.timeout(PATIENCE_S):
+            await process.wait()
+            await it.process._reading
         assert not (found := tracebacks(it.process.lines)), found
 
 
