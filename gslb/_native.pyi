@@ -9,6 +9,7 @@ from os import PathLike
 from typing import final
 
 from gslb.model import RateLimit
+from gslb.proxy.accesslog import Entry
 
 __all__ = [
     "VERSION",
@@ -16,6 +17,7 @@ __all__ = [
     "GeoMap",
     "Guard",
     "Handed",
+    "HeadCutter",
     "Plan",
     "Snapshot",
     "Tallies",
@@ -23,6 +25,7 @@ __all__ = [
     "Zone",
     "give_back",
     "join",
+    "log_line",
     "overlay_ipv4",
     "overlay_ipv6",
     "read_zone",
@@ -33,6 +36,26 @@ VERSION: int
 
 _Ipv4 = tuple[bytes, bytes]
 _Ipv6 = tuple[bytes, bytes, bytes]
+
+_Fields = list[tuple[bytes, bytes]]
+
+@final
+class HeadCutter:
+    """Cuts heads of HTTP/1.1 that are plainly right: a `gslb.proxy.headreader.Cutter`.
+
+    *here_alone* and *others* are names of fields in lower case, without double; those in
+    *here_alone* are not passed on.
+    """
+
+    def __new__(cls, here_alone: list[bytes], others: list[bytes]) -> HeadCutter: ...
+    def request(self, octets: bytes) -> tuple[bytes, bytes, _Fields, _Fields, _Fields] | None:
+        """Return method, target, all fields, those that are passed on, and the others."""
+
+    def response(self, octets: bytes) -> tuple[int, bytes, _Fields, _Fields, _Fields] | None:
+        """Return status, reason phrase, all fields, those that are passed on, and the others."""
+
+def log_line(entry: Entry) -> bytes:
+    """Return the line of an entry, octet for octet as `gslb.proxy.accesslog` shows it."""
 
 @final
 class Zone:

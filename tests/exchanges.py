@@ -9,7 +9,7 @@ from gslb.health.verdict import Verdict
 from gslb.model import Member, Pool, Region, Service
 from gslb.proxy.desk import Desk
 from gslb.proxy.exchange import Exchange
-from gslb.proxy.head import RequestReader, ResponseReader
+from gslb.proxy.headreader import RequestReader, ResponseReader
 from gslb.proxy.request import Request
 from gslb.routing.geo import BLANK
 from gslb.tier import Forward, Listener, Route, Tier, Upstream

@@ -15,7 +15,7 @@ from gslb.proxy.forwarded import (
     read_node,
 )
 from gslb.proxy.forwarding import DRAW_BITS, HOPS_MAX, OWN, Forwarder
-from gslb.proxy.head import RequestReader
+from gslb.proxy.headreader import RequestReader
 
 CLIENT = ip_address("192.0.2.7")
 PROXY = ip_address("198.51.100.1")

@@ -1,28 +1,25 @@
 """Heads of requests and responses: what is read of them, and what is refused."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gslb.errors import MessageError
-from gslb.proxy.head import (
-    CHUNKED,
-    LENGTH_MAX,
-    UNTIL_CLOSE,
-    RequestReader,
-    ResponseReader,
-)
+from gslb.proxy.head import CHUNKED, HERE_ALONE, LENGTH_MAX, UNTIL_CLOSE
+from tests.heads import CUTTER, RequestReaders, ResponseReaders
 
 OK = b"HTTP/1.1 200 OK"
 
 
 def asked(*lines, line=b"GET / HTTP/1.1", host=b"Host: a", reader=None):
     hosts = () if host is None else (host,)
-    return (reader or RequestReader(20)).read(b"\r\n".join([line, *hosts, *lines, b"", b""]))
+    return (reader or RequestReaders()).read(b"\r\n".join([line, *hosts, *lines, b"", b""]))
 
 
 def told(*lines, line=OK, method=b"GET", reader=None):
-    return (reader or ResponseReader()).read(b"\r\n".join([line, *lines, b"", b""]), method)
+    return (reader or ResponseReaders()).read(b"\r\n".join([line, *lines, b"", b""]), method)
 
 
 def refused(status, read, *lines, **how):
@@ -349,7 +346,7 @@ def test_a_client_says_whether_it_reads_trailers():
 
 
 def test_one_reader_reads_all_heads_of_a_connection():
-    reader = RequestReader(20)
+    reader = RequestReaders()
     lines = ([], [b"Content-Length: 5"], [b"Connection: upgrade", b"Upgrade: h2c"], [b"X: 1"], [])
 
     for each in lines:
@@ -373,7 +370,7 @@ def test_of_any_octets_a_whole_request_is_read_or_it_is_refused(octets):
     for start in (b"", b"GET / HTTP/1.1\r\nHost: a\r\n"):
         begun = (start + octets + b"\r\n\r\n").partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
         try:
-            head = RequestReader(20).read(begun)
+            head = RequestReaders().read(begun)
         except MessageError:
             continue
         # Read as every reader would: by its lines alone.
@@ -382,6 +379,63 @@ def test_of_any_octets_a_whole_request_is_read_or_it_is_refused(octets):
         assert [each.partition(b":")[0].lower() for each in lines] == [n for n, _ in head.fields]
         assert head.host or not head.minor
         assert set(head.target).isdisjoint(b" \r\n\x00#")
+
+
+TOKENS = st.sampled_from(
+    [
+        *(b"a", b"Host", b"content-length", b"Content-Length", b"transfer-encoding", b"X-Y", b"TE"),
+        *(b"connection", b"Upgrade", b"expect", b"proxy-authenticate", b"x" * 48, b"x" * 49, b"_"),
+    ]
+)
+VALUES = st.sampled_from(
+    [
+        *(b"a", b"a b", b"0", b"5", b"007", b"9" * 18, b"9" * 19, b"chunked", b"Chunked", b"close"),
+        *(b"gzip, chunked", b"100-continue", b"upgrade", b"\xe9", b"a\tb", b"", b"websocket"),
+    ]
+)
+GAPS = st.sampled_from([b"", b" ", b"\t", b"  "])
+LINES = st.lists(st.tuples(TOKENS, GAPS, VALUES, GAPS).map(lambda t: b"%b:%b%b%b" % t), max_size=6)
+
+
+@given(
+    st.sampled_from([b"GET", b"POST", b"OPTIONS", b"CONNECT", b"PROPFIND", b"get", b"M-SEARCH"]),
+    st.sampled_from(
+        [b"/", b"/a?b=c", b"*", b"http://b/", b"/a|b", b'/"', b"/%2e/", b"/\xe9", b"/^"]
+    ),
+    st.sampled_from([b"1.1", b"1.0", b"1.2"]),
+    LINES,
+)
+def test_what_is_cut_natively_is_what_the_parser_reads_of_requests(method, target, version, lines):
+    with suppress(MessageError):
+        asked(*lines, line=b"%b %b HTTP/%b" % (method, target, version))
+
+
+@given(
+    st.sampled_from(
+        [b"200 OK", b"404 ", b"204 \xe9", b"101 X", b"100 Continue", b"99 X", b"304 \tX"]
+    ),
+    st.sampled_from([b"1.1", b"1.0"]),
+    LINES,
+    st.sampled_from([b"GET", b"HEAD"]),
+)
+def test_what_is_cut_natively_is_what_the_parser_reads_of_responses(line, version, lines, method):
+    with suppress(MessageError):
+        told(*lines, line=b"HTTP/%b %b" % (version, line), method=method)
+
+
+@pytest.mark.skipif(CUTTER is None, reason="the native engine is not built")
+def test_usual_heads_are_cut_natively():
+    request = b"GET /a HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+    method, target, fields, passing, here = CUTTER.request(request)
+    assert (method, target) == (b"GET", b"/a")
+    assert [name for name, _ in fields] == [b"host", b"accept", b"connection"]
+    assert {name for name, _ in here} <= HERE_ALONE
+    assert passing == [(b"accept", b"*/*")]
+
+    response = OK + b"\r\nContent-Length: 0\r\nServer: x\r\n\r\n"
+    status, reason, _, passing, here = CUTTER.response(response)
+    assert (status, reason, passing) == (200, b"OK", [(b"server", b"x")])
+    assert here == [(b"content-length", b"0")]
 
 
 # Responses.
@@ -520,7 +574,7 @@ def test_a_change_of_protocol_says_to_which():
 
 
 def test_one_reader_reads_all_heads_whether_bodies_are_shown_to_it_or_not():
-    reader = ResponseReader()
+    reader = ResponseReaders()
 
     for behind in (b"", b"HTTP/1.1", None, b"x"):
         assert told(b"Content-Length: 5", reader=reader).length == 5
@@ -546,13 +600,13 @@ def test_one_reader_reads_all_heads_whether_bodies_are_shown_to_it_or_not():
 )
 def test_a_path_that_two_readers_could_resolve_differently_is_refused(path):
     with pytest.raises(MessageError, match="dot segments") as refused:
-        RequestReader(100).read(b"GET %b?x=/../ HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+        RequestReaders().read(b"GET %b?x=/../ HTTP/1.1\r\nHost: a\r\n\r\n" % path)
 
     assert refused.value.status == 400
 
 
 @pytest.mark.parametrize("path", [b"/.well-known/x", b"/a/..b", b"/a.../b", b"/%2e%2ehidden"])
 def test_a_path_with_dots_that_are_no_segments_passes(path):
-    head = RequestReader(100).read(b"GET %b?x=/../ HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+    head = RequestReaders().read(b"GET %b?x=/../ HTTP/1.1\r\nHost: a\r\n\r\n" % path)
 
     assert head.target == path + b"?x=/../"

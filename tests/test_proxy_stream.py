@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gslb.errors import MessageError
 from gslb.proxy.stream import INTERIM_MAX, RESPONSE_HEAD_MAX, Mode, RequestStream, ResponseStream
+from tests.heads import CUTTERS
 
 HEAD_MAX = 512
 HOST = b"Host: a\r\n"
@@ -19,11 +20,19 @@ EMPTY = b"HTTP/1.1 204 No Content\r\n\r\n"
 IN_CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + BODY
 
 
+@pytest.fixture(
+    autouse=True, scope="module", params=CUTTERS, ids=["python", "native"][: len(CUTTERS)]
+)
+def cutter(request):
+    """Have all streams of a test read heads so."""
+    Requests.cutter = Responses.cutter = request.param
+
+
 class Requests:
     """Remembers what it hears; answers each request at once if *answers*, by `go_on`."""
 
     def __init__(self, *, answers=True):
-        self.stream = RequestStream(self, HEAD_MAX, 20)
+        self.stream = RequestStream(self, HEAD_MAX, 20, self.cutter)
         self.answers = answers
         self.heard = []
 
@@ -49,7 +58,7 @@ class Responses:
     """Remembers what it hears of the response to a request with *method*."""
 
     def __init__(self, method=b"GET"):
-        self.stream = ResponseStream(self)
+        self.stream = ResponseStream(self, self.cutter)
         self.stream.expect(method)
         self.heads = []
         self.body = b""

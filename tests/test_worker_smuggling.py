@@ -422,6 +422,7 @@ def brief(port, buffer, tmp_path, *, listen):
         state_dir=Path(tmp_path),
         geo_database=None,
         asn_database=None,
+        engine="auto",
     )
 
 

@@ -21,6 +21,7 @@ from gslb.model import Address
 from gslb.proxy import preface
 from gslb.proxy.exchange import IDEMPOTENT, Exchange
 from gslb.proxy.head import Fields, ResponseHead
+from gslb.proxy.headreader import Cutter
 from gslb.proxy.stream import Mode, ResponseStream
 from gslb.proxy.target import Target
 from gslb.tier import Upstream
@@ -40,11 +41,11 @@ class BackConnection(Wired):
         "server_name",
     )
 
-    def __init__(self, pool: Pool, server_name: str | None) -> None:
+    def __init__(self, pool: Pool, server_name: str | None, cutter: Cutter | None) -> None:
         super().__init__()
         self._pool = pool
         self.server_name = server_name
-        self._stream = ResponseStream(self)
+        self._stream = ResponseStream(self, cutter)
         self._exchange: Exchange | None = None
         self._reusable = False
         self.idle_since_s = 0.0
@@ -153,7 +154,7 @@ class BackConnection(Wired):
 class Pool:
     """The connections to one target, of which there are at most *most*.
 
-    *secure* gives the context of TLS to it, if there is one.
+    *secure* gives the context of TLS to it, if there is one; *cutter* cuts heads, if there is one.
     """
 
     def __init__(
@@ -163,12 +164,14 @@ class Pool:
         most: int,
         clock: Callable[[], float],
         secure: ssl.SSLContext | None,
+        cutter: Cutter | None,
     ) -> None:
         self._target = target
         self.upstream = upstream
         self._most = most
         self._clock = clock
         self._secure = secure
+        self._cutter = cutter
         self._is_retired = False
         self._idle: list[BackConnection] = []
         self._all: set[BackConnection] = set()
@@ -318,7 +321,7 @@ class Pool:
         self, host: str, port: int, name: str | None, exchange: Exchange
     ) -> BackConnection:
         loop = asyncio.get_running_loop()
-        back = BackConnection(self, name)
+        back = BackConnection(self, name, self._cutter)
         if self.upstream.proxy_protocol:
             await self._connect_with_preface(back, host, port, name, exchange)
         elif self._secure is None:

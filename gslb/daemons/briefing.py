@@ -29,7 +29,10 @@ Believed = Mapping[tuple[str, str], Belief]
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """All that a worker needs of a configuration, and the addresses at which it listens."""
+    """All that a worker needs of a configuration, and the addresses at which it listens.
+
+    `engine` is that of the configuration: unless it is ``python``, heads are cut natively.
+    """
 
     tier: Tier
     region: str
@@ -40,6 +43,7 @@ class Brief:
     state_dir: Path
     geo_database: Path | None
     asn_database: Path | None
+    engine: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,8 @@ class Front(Wired):
         self._desk = desk
         self._left = left
         self.peer = peer
-        self._stream = RequestStream(self, desk.limits.head_max, desk.limits.fields_max)
+        limits = desk.limits
+        self._stream = RequestStream(self, limits.head_max, limits.fields_max, desk.cutter)
         self._exchange: Exchange | None = None
         self._pending = b""
         self._chunked = False
@@ -73,7 +74,7 @@ class Front(Wired):
         self._rests = False  # until the loop has looked after others
         self._waits = False  # for the client to read what it was answered
         self.tls: str | None = None
-        self.deadline_s = desk.now_s() + desk.limits.head_s
+        self.deadline_s = desk.now_s() + limits.head_s
 
     # The socket's side.
 

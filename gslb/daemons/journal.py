@@ -31,11 +31,14 @@ class Journal:
         self._file: int | None = None
         self._lines: list[bytes] = []
         self._held = 0
-        self._log = AccessLog()
+        self._show: Callable[[Entry], bytes] = AccessLog().line
         self.dropped = 0
 
-    def open(self, where: str | None) -> None:
-        """Write to the file *where*, ``stdout``, or nowhere, from now on; raises OSError."""
+    def open(self, where: str | None, show: Callable[[Entry], bytes]) -> None:
+        """Write to the file *where*, ``stdout``, or nowhere, from now on; raises OSError.
+
+        *show* makes lines of entries.
+        """
         fresh: int | None
         if where is None:
             fresh = None
@@ -45,13 +48,13 @@ class Journal:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             fresh = os.open(where, flags, 0o640)
         self.close()
-        self._file = fresh
+        self._file, self._show = fresh, show
 
     def note(self, exchange: Exchange) -> None:
         """Note that an exchange is over."""
         if self._file is None:
             return
-        line = self._log.line(_entry(exchange, self._clock(), self._wall()))
+        line = self._show(_entry(exchange, self._clock(), self._wall()))
         self._lines.append(line)
         self._held += len(line)
         if self._held >= HELD_MAX:

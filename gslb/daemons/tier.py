@@ -252,6 +252,7 @@ class TierHost:
             state_dir=config.state_dir,
             geo_database=config.geo_database,
             asn_database=config.asn_database,
+            engine=config.engine,
         )
 
     def _beliefs(self) -> Beliefs:

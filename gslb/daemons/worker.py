@@ -32,6 +32,7 @@ from gslb.daemons.fronthttp2 import Greeting, Http2Front
 from gslb.daemons.journal import Journal
 from gslb.daemons.listeners import Factory, Listening, Treatment
 from gslb.daemons.passing import Passing, pass_for
+from gslb.daemons.tiernative import cutter_for, line_of
 from gslb.health.belief import Belief
 from gslb.model import Address, Member
 from gslb.proxy.desk import Desk
@@ -134,11 +135,12 @@ class Worker:
                 for listener in brief.tier.listeners
                 for host in brief.addresses
             }
-            self._journal.open(brief.tier.access_log)
+            self._journal.open(brief.tier.access_log, line_of(brief.engine))
             self._listen(treatments)
         except (OSError, DatabaseError) as error:
             return Ready(problem=str(error) or type(error).__name__)
         self._brief, self._secured = brief, secured
+        self.desk.cutter = cutter_for(brief.engine)
         self.desk.adopt(
             brief.tier, brief.services, brief.regions, brief.region, atlas, brief.workers
         )
@@ -254,7 +256,7 @@ class Worker:
         upstream = self._upstream(self.desk.upstream_of(exchange), target)
         most = max(1, -(-upstream.connections_max // brief.workers))
         secure = self._secured.get("" if target.is_proxy else upstream.service)
-        pool = Pool(target, upstream, most, self._loop.time, secure)
+        pool = Pool(target, upstream, most, self._loop.time, secure, self.desk.cutter)
         self._pools[target] = pool
         return pool
 

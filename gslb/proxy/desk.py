@@ -22,6 +22,7 @@ from gslb.proxy.exchange import Exchange
 from gslb.proxy.forwarding import DRAW_BITS, Peer
 from gslb.proxy.hashing import key_for
 from gslb.proxy.head import CHUNKED, Fields, ResponseHead
+from gslb.proxy.headreader import Cutter
 from gslb.proxy.request import Request
 from gslb.proxy.table import Rule, Table, compile_table
 from gslb.proxy.tally import NO_ROUTE, Tally
@@ -62,7 +63,8 @@ class Desk:
     """Serves the exchanges of one worker.
 
     *clock* is monotonic, *wall* gives seconds since 1970, *draw* is even on [0, 1), *bits* gives so
-    many random bits.  *on_done* hears each exchange when it is over.
+    many random bits.  *on_done* hears each exchange when it is over.  `cutter` cuts heads for the
+    desk's connections, if there is one.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Desk:
         self.table: Table | None = None
         self.limits = Limits()
         self.draining = False
+        self.cutter: Cutter | None = None
         self.under_way: dict[Exchange, None] = {}  # in the order in which they began
         self.tally = Tally()
         self._unrouted = self.tally.of(NO_ROUTE)

@@ -1,12 +1,8 @@
-"""Heads of HTTP/1 messages: read strictly, with what they say of the body behind them (RFC 9112).
+"""Heads of HTTP/1 messages, and what they say of the body behind them (RFC 9112).
 
-llhttp, by httptools, reads what stands up to the empty line, and refuses a bare CR or LF, a folded
-line, white space before a colon, NUL, two lengths, a length beside a transfer coding.  What it lets
-pass, and two readers could take differently, is refused here: spaces in the request line, codings
-other than ``chunked``, a coding in HTTP/1.0, no Host or several, targets that are no path.
-
-A head is given to the reader whole, and never anything behind it: so where a message ends is
-decided here alone, and the octets of a body pass without being looked at.
+`gslb.proxy.headreader` reads them.  What its parser lets pass, and two readers could take
+differently, is refused here: codings other than ``chunked``, a coding in HTTP/1.0, no Host or
+several, targets that are no path.
 
 Fields keep their order; their names are lower case.  What is for this connection alone (RFC 9110
 7.6.1) is not among those that are passed on.
@@ -18,8 +14,6 @@ import re
 from functools import lru_cache
 from typing import Final
 
-import httptools
-
 from gslb.errors import MessageError
 
 CHUNKED: Final = -1  # of a length: the body is cut into chunks
@@ -30,7 +24,7 @@ LENGTH_DIGITS_MAX: Final = 64
 Fields = list[tuple[bytes, bytes]]
 
 # What is for one connection alone, and what is put together anew.
-_HERE_ALONE: Final = frozenset(
+HERE_ALONE: Final = frozenset(
     (
         b"connection",
         b"content-length",
@@ -51,10 +45,7 @@ _HERE_ALONE: Final = frozenset(
 _HOST: Final = re.compile(rb"([A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _DOTS: Final = re.compile(rb"(?:/|%2f)(?:\.|%2e){1,2}(?:/|%2f|$)", re.IGNORECASE)
-_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} ")
 _KEEP_ALIVE: Final = frozenset((b"keep-alive",))
-_CRLFS: Final = b"\r\n"
 
 
 class RequestHead:
@@ -122,144 +113,18 @@ class ResponseHead:
         self.upgrade: bytes | None = None
 
 
-class RequestReader:
-    """Reads the heads of one connection's requests; at most *fields_max* fields in each."""
+def sort_request_fields(head: RequestHead, fields: Fields) -> None:
+    """Read of *fields* those that are for this connection or the body, and pass on the others.
 
-    __slots__ = ("_fields", "_fields_max", "_parser", "_target")
-
-    def __init__(self, fields_max: int) -> None:
-        self._fields_max = fields_max
-        self._fields: Fields = []
-        self._target = b""
-        self._parser: httptools.HttpRequestParser | None = None
-
-    def on_url(self, target: bytes) -> None:
-        """Hear the target from the parser."""
-        self._target = target
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Hear a field from the parser."""
-        self._fields.append((name.lower(), value))
-
-    def read(self, octets: bytes) -> RequestHead:
-        """Return the head that *octets* are, from its first to the end of its empty line.
-
-        Raises MessageError, with 400, 431, 501 or 505.
-        """
-        parser = self._parser
-        if parser is None:
-            parser = self._parser = httptools.HttpRequestParser(self)
-        fields = self._fields = []
-        try:
-            parser.feed_data(octets)
-        except httptools.HttpParserUpgrade:
-            self._parser = None
-            if parser.get_method() == b"CONNECT":
-                raise MessageError("CONNECT: this is no forward proxy", 405) from None
-        except httptools.HttpParserError as error:
-            self._parser = None
-            raise _refused(octets, error) from None
-        if len(fields) > self._fields_max:
-            raise MessageError(f"more than {self._fields_max} fields", 431)
-        method, target = parser.get_method(), self._target
-        # Nothing but one space between the parts, and HTTP/1.0 or 1.1 at the end.
-        end = octets.find(_CRLFS)
-        if end != len(method) + len(target) + 10:
-            raise MessageError("a request line that is not of the form METHOD TARGET HTTP/1.1")
-        head = RequestHead()
-        head.method, head.target, head.fields = method, target, fields
-        if (version := octets[end - 8 : end]) != b"HTTP/1.1":
-            if version != b"HTTP/1.0":
-                raise MessageError("a version other than HTTP/1.0 and 1.1", 505)
-            head.minor, head.keep_alive = 0, False
-        _sort_request_fields(head)
-        if head.length or head.upgrade:
-            self._parser = None  # it waits for a body, which it is not given
-        return head
-
-
-class ResponseReader:
-    """Reads the heads of one connection's responses.
-
-    The parser waits for the body behind a head.  Where that is here whole it is given to it, which
-    costs less than a new parser; else the next head gets a new one.
+    Raises MessageError.
     """
-
-    __slots__ = ("_fields", "_parser", "_reason", "_waiting")
-
-    def __init__(self) -> None:
-        self._fields: Fields = []
-        self._reason = b""
-        self._parser: httptools.HttpResponseParser | None = None
-        self._waiting: httptools.HttpResponseParser | None = None
-
-    def on_status(self, reason: bytes) -> None:
-        """Hear the reason phrase from the parser."""
-        self._reason = reason
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Hear a field from the parser."""
-        self._fields.append((name.lower(), value))
-
-    def skip(self, octets: bytes, length: int) -> None:
-        """Let the parser pass by the body of *length* that *octets* begin with."""
-        parser = self._waiting
-        if parser is not None:
-            parser.feed_data(octets if len(octets) == length else octets[:length])
-            self._parser = parser
-
-    def read(self, octets: bytes, method: bytes) -> ResponseHead:
-        """Return the head that *octets* are, of a response to a request with *method*.
-
-        Raises MessageError, with 502.
-        """
-        self._reason = b""
-        fields = self._fields = []
-        parser, self._parser = self._parser, None
-        if parser is None:
-            parser = httptools.HttpResponseParser(self)
-        try:
-            parser.feed_data(octets)
-        except httptools.HttpParserUpgrade:
-            pass
-        except httptools.HttpParserError as error:
-            raise MessageError(f"a response that is none: {error}", 502) from None
-        head = ResponseHead()
-        head.status = status = parser.get_status_code()
-        head.fields = fields
-        if not _CONTROLS.search(self._reason):
-            head.reason = self._reason
-        if not octets.startswith(b"HTTP/1.1 "):
-            if not octets.startswith(b"HTTP/1.0 "):
-                raise MessageError("a response of a version other than HTTP/1.0 and 1.1", 502)
-            head.minor, head.keep_alive = 0, False
-        elif not octets.startswith(b"HTTP/1.1"):
-            raise MessageError("a response of a version other than HTTP/1.0 and 1.1", 502)
-        if not 100 <= status <= 999:
-            raise MessageError(f"a response with status {status}", 502)
-        _sort_response_fields(head, method)
-        self._waiting = parser if head.keep_alive and head.length > 0 else None
-        return head
-
-
-def _refused(octets: bytes, error: httptools.HttpParserError) -> MessageError:
-    """Return what is answered for a head that llhttp refuses."""
-    if isinstance(error, httptools.HttpParserInvalidMethodError) and _METHOD.match(octets):
-        return MessageError("an unknown method", 501)
-    if "version" in str(error).lower():
-        return MessageError("a version other than HTTP/1.0 and 1.1", 505)
-    return MessageError(f"a request that is none: {error}")
-
-
-def _sort_request_fields(head: RequestHead) -> None:
-    """Read the fields that are for this connection or the body, and take them out of the others."""
     passing = head.passing
     options: bytes | None = None
     hosts = 0
     upgrade = None
-    for pair in head.fields:
+    for pair in fields:
         name = pair[0]
-        if name not in _HERE_ALONE:
+        if name not in HERE_ALONE:
             passing.append(pair)
         elif name == b"host":
             hosts += 1
@@ -320,14 +185,15 @@ def _check_target(head: RequestHead) -> None:
         raise MessageError("an empty Host")
 
 
-def _sort_response_fields(head: ResponseHead, method: bytes) -> None:
+def sort_response_fields(head: ResponseHead, fields: Fields, method: bytes) -> None:
+    """Do the same with those of the response to a request with *method*."""
     passing = head.passing
     options: bytes | None = None
     upgrade = None
     length: int | None = None
-    for pair in head.fields:
+    for pair in fields:
         name = pair[0]
-        if name not in _HERE_ALONE:
+        if name not in HERE_ALONE:
             passing.append(pair)
         elif name == b"content-length":
             length = _length(pair[1], 502)

@@ -14,7 +14,8 @@ from typing import Final
 
 from gslb.errors import MessageError
 from gslb.proxy.chunks import ChunkReader
-from gslb.proxy.head import Fields, RequestHead, RequestReader
+from gslb.proxy.head import Fields, RequestHead
+from gslb.proxy.headreader import RequestReader
 
 # Fields of a connection, which HTTP/2 has none of (RFC 9113 8.2.2).
 FORBIDDEN: Final = frozenset(

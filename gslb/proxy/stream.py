@@ -13,14 +13,8 @@ from typing import Final, Protocol
 
 from gslb.errors import MessageError
 from gslb.proxy.chunks import ChunkReader
-from gslb.proxy.head import (
-    CHUNKED,
-    Fields,
-    RequestHead,
-    RequestReader,
-    ResponseHead,
-    ResponseReader,
-)
+from gslb.proxy.head import CHUNKED, Fields, RequestHead, ResponseHead
+from gslb.proxy.headreader import Cutter, RequestReader, ResponseReader
 
 RESPONSE_HEAD_MAX: Final = 262_144
 BURST_MAX: Final = 64  # parts of requests that are read before others are looked after
@@ -72,10 +66,12 @@ class RequestStream:
 
     __slots__ = ("_buffer", "_chunks", "_head_max", "_left", "_reader", "_running", "_sink", "mode")
 
-    def __init__(self, sink: RequestSink, head_max: int, fields_max: int) -> None:
+    def __init__(
+        self, sink: RequestSink, head_max: int, fields_max: int, cutter: Cutter | None = None
+    ) -> None:
         self._sink = sink
         self._head_max = head_max
-        self._reader = RequestReader(fields_max)
+        self._reader = RequestReader(fields_max, cutter)
         self._buffer = b""
         self._left = 0
         self._chunks: ChunkReader | None = None
@@ -248,14 +244,14 @@ class ResponseStream:
         "mode",
     )
 
-    def __init__(self, sink: ResponseSink) -> None:
+    def __init__(self, sink: ResponseSink, cutter: Cutter | None = None) -> None:
         self._sink = sink
         self._buffer = b""
         self._left = 0
         self._method = b""
         self._interim = 0
         self._chunks: ChunkReader | None = None
-        self._reader = ResponseReader()
+        self._reader = ResponseReader(cutter)
         self.mode = Mode.WAITING
 
     def expect(self, method: bytes) -> None:

@@ -7,7 +7,8 @@
 //! `server` does that in threads of its own, over `socket`; `python` is the way in.
 //!
 //! Beside it stands what is too much work for Python: `master` reads large zones into images, and
-//! `mmdb`, `record`, `runs` and `atlas` walk geo databases.
+//! `mmdb`, `record`, `runs` and `atlas` walk geo databases; `http` cuts the heads of the L7 tier,
+//! and `log` writes the lines of its access log.
 
 pub mod answer;
 pub mod atlas;
@@ -16,7 +17,9 @@ pub mod cookie;
 pub mod edns;
 pub mod entry;
 pub mod geo;
+pub mod http;
 pub mod image;
+pub mod log;
 pub mod master;
 pub mod message;
 pub mod mmdb;

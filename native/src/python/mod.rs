@@ -2,6 +2,8 @@
 
 mod engine;
 mod geo;
+mod http;
+mod log;
 mod values;
 mod zone;
 
@@ -17,6 +19,10 @@ mod _native {
     use super::engine::{Engine, Handed};
     #[pymodule_export]
     use super::geo::{GeoMap, Walked, join, overlay_ipv4, overlay_ipv6, walk};
+    #[pymodule_export]
+    use super::http::HeadCutter;
+    #[pymodule_export]
+    use super::log::log_line;
     #[pymodule_export]
     use super::values::{Guard, Plan, Snapshot, Tallies};
     #[pymodule_export]
