@@ -353,6 +353,11 @@ class Desk:
             fields = rewrite.response(changes, fields)
         return self.own_fields(exchange, fields)
 
+    def hints_for(self, exchange: Exchange, head: ResponseHead) -> Fields:
+        """Return the fields of an interim response as they go to the client."""
+        changes = _rule(exchange).rewrite
+        return head.passing if changes is None else rewrite.interim(changes, head.passing)
+
     def own_fields(self, exchange: Exchange, fields: Fields) -> Fields:
         """Return the fields of a response with those that the tier adds."""
         route, table = exchange.route, exchange.table
