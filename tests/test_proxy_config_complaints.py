@@ -160,6 +160,13 @@ ROUTE_CASES = [
     ("{service: www.example.com, «deny: 403}", "deny", "beside `service`", "keep one"),
     ("{service: www.example.com, «sticky: a}", "sticky", "without a `split`", "write `split`"),
     ("{split: «{}}", "split", "is empty", "at least one"),
+    ("{split: {www.example.com: 1}, sticky: «a b}", "sticky", "not the name", "letters"),
+    (
+        "{split: {www.example.com: 1}, sticky: {cookie: a, key: {file: «none.key}}}",
+        "sticky.key.file",
+        "none.key",
+        "",
+    ),
     ("{split: {«w.example.com: 1}}", "split.w.example.com", "no service", "www.example.com?"),
     ("{split: {www.example.com: «-1}}", "split.www.example.com", "out of range", "0 to"),
     ("{«split: {www.example.com: 0}}", "split", "any weight", "above 0"),

@@ -190,7 +190,7 @@ class Desk:
         table = _table(exchange)
         name = forward.parts[0][0]
         if (split := _rule(exchange).split) is not None:
-            name, cookie = split.choose(exchange.request, self.draw())
+            name, cookie = split.choose(exchange.request, self.draw(), self._wall())
             if cookie is not None:
                 exchange.cookies[cookie[0]] = cookie[1]
         exchange.service = table.choosers.get(name)
