@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import resource
 import shutil
 import signal
@@ -9,6 +10,7 @@ from contextlib import AsyncExitStack, ExitStack
 from socket import create_connection
 from subprocess import PIPE
 
+import aiohttp
 import pytest
 import yaml
 
@@ -165,6 +167,32 @@ async def test_a_broken_file_changes_nothing_and_is_said(tmp_path):
         it.process.signal(signal.SIGHUP)
         await it.line("reload_failed", start=start)
         assert (await it.get()).status == 200
+
+
+async def test_a_tier_shows_by_which_configuration_it_serves(tmp_path):
+    at = f"{PROXY}:{free_port(PROXY)}"
+    async with tier(tmp_path, proxy={"admin": at}) as it, aiohttp.ClientSession() as asking:
+
+        async def shown():
+            async with asking.get(f"http://{at}/v1/proxy") as answer:
+                said = await answer.json()
+            async with asking.get(f"http://{at}/metrics") as answer:
+                (info,) = re.findall(r"gslb_proxy_info\{(.*)\} 1\.0", await answer.text())
+            hashes = said["config_hash"], said["tier_hash"]
+            assert dict(re.findall(r'(\w+_hash)="(.*?)"', info)) == {
+                "config_hash": hashes[0],
+                "tier_hash": hashes[1],
+            }
+            return hashes
+
+        before = await shown()
+        text = it.path.read_text()
+        start = it.said
+        write(it.path, text.replace("proxy:\n", "proxy:\n  via: edge\n"))
+        await it.line(" reload ", "tier_hash=", start=start)
+        after = await shown()
+    assert after[0] == before[0]
+    assert after[1] != before[1]
 
 
 async def test_sigterm_lets_finish_what_runs_and_takes_no_more(tmp_path):
