@@ -6,6 +6,7 @@ import re
 import resource
 import shutil
 import signal
+import socket
 from contextlib import AsyncExitStack, ExitStack
 from socket import create_connection
 from subprocess import PIPE
@@ -22,6 +23,7 @@ from tests.tiers import (
     REGION,
     US,
     Asked,
+    At,
     Load,
     Origin,
     OwnProcess,
@@ -167,6 +169,20 @@ async def test_a_broken_file_changes_nothing_and_is_said(tmp_path):
         it.process.signal(signal.SIGHUP)
         await it.line("reload_failed", start=start)
         assert (await it.get()).status == 200
+
+
+async def test_a_reload_for_which_a_port_was_taken_is_tried_again_until_it_is_free(tmp_path):
+    async with tier(tmp_path) as it, Origin(US[0], it.member_port):
+        with socket.create_server((PROXY, 0)) as other:
+            port = other.getsockname()[1]
+            written = yaml.safe_load(it.path.read_text())
+            written["proxy"]["listen"].append(port)
+            start = it.said
+            write(it.path, yaml.safe_dump(written))
+            await it.line("reload_failed", f"port {port}", start=start)
+            assert (await it.get()).status == 200
+        await it.line(" reload ", start=start)
+        assert (await At(port).get()).status == 200
 
 
 async def test_a_tier_shows_by_which_configuration_it_serves(tmp_path):

@@ -368,13 +368,14 @@ class TierHost:
             )
             if keys := tier_needs_restart(self.config, config, self.region):
                 self.events.announce("restart_needed", changed=", ".join(keys))
-            before = self.config
-            self.config = config
+            before, self.config = self.config, config
             if (problem := await self._tell(self._brief(), anew=True)) is not None:
                 self.config = before
                 await self._tell(self._brief())
                 refuse(problem, self.counters, self.events)
+                self.following.refused()
                 continue
+            self.following.taken()
             if self.vantage is not None:
                 self.vantage.adopt(config)
             self.discovery.adopt(self._in_own_folder(config))
