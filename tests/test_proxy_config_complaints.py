@@ -419,6 +419,30 @@ def test_what_has_no_effect_is_warned_of(folder, text, key, problem, hint):
     check(found, "gslb.yaml", marked(main), key, problem, hint)
 
 
+@pytest.mark.parametrize(
+    ("timeouts", "shorter"),
+    [
+        ("{total: «10s}", "`response` (30s)"),
+        ("{response: 20s, total: «10s}", "`response` (20s)"),
+        ("{response: 1s, connect: 5s, total: «2s}", "`connect` (5s)"),
+    ],
+)
+def test_a_total_within_which_no_member_is_given_up_is_warned_of(folder, timeouts, shorter):
+    main = f"{REGIONS}proxy: {{routes: [{{service: www.example.com, timeouts: {timeouts}}}]}}\n"
+
+    found = [n for n in folder.load(main, SERVICES).warnings if n.key.startswith("proxy")]
+
+    key = "proxy.routes[0].timeouts.total"
+    check(found, "gslb.yaml", marked(main), key, f"shorter than {shorter}", "longer `total`")
+
+
+@pytest.mark.parametrize("timeouts", ["{total: 30s}", "{response: 5s, total: 6s}", "{total: null}"])
+def test_a_total_that_leaves_time_for_a_response_is_well(folder, timeouts):
+    main = f"{REGIONS}proxy: {{routes: [{{service: www.example.com, timeouts: {timeouts}}}]}}\n"
+
+    assert not [n for n in folder.load(main, SERVICES).warnings if n.key.startswith("proxy")]
+
+
 def test_a_tier_without_any_regions_proxies_is_warned_of(folder):
     main = REGIONS.replace(", proxies: [192.0.2.80]", "") + "«proxy: {routes: [{deny: 403}]}\n"
 

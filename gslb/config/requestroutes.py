@@ -18,6 +18,7 @@ from gslb.config.routekeys import (
     RespondSpec,
     RewriteSpec,
     RouteSpec,
+    TimeoutsSpec,
 )
 from gslb.config.tierfiles import TierFiles
 from gslb.config.upstreams import Offered
@@ -87,6 +88,8 @@ class RequestRouteReader:
         elif spec.sticky is not None and spec.split is None:
             hint = "write `split`, or `affinity` for one that keeps its member"
             (at / "sticky").wrong("stands without a `split`", hint, on_key=True)
+        if isinstance(action, Forward):
+            _check_total(spec.timeouts, at / "timeouts" / "total")
         affinity = self._affinity(spec.affinity, at / "affinity")
         if isinstance(action, Forward) and action.sticky and not action.key and affinity:
             action = replace(action, key=affinity.key)
@@ -206,6 +209,16 @@ class RequestRouteReader:
                     (at / unused).warn("has no effect without a cookie", "leave it out")
         name = {"cookie": spec.cookie or "", "header": (spec.header or "").lower()}.get(by, "")
         return Affinity(by=by, name=name, key=key, ttl_s=spec.ttl, drain_s=spec.drain)
+
+
+def _check_total(spec: TimeoutsSpec, at: At) -> None:
+    """Warn of a whole time within which a member is never given up for another."""
+    for key, time_s in (("response", spec.response), ("connect", spec.connect)):
+        if spec.total is not None and spec.total < time_s:
+            problem = f"is shorter than `{key}` ({time_s:g}s): a slow member is never given up"
+            hint = f"write a longer `total`, or a shorter `{key}`, so that another can be tried"
+            at.warn(problem, hint)
+            return
 
 
 def balance(spec: BalanceSpec, at: At) -> Balance:
