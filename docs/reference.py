@@ -26,7 +26,7 @@ from gslb.daemons.events import Events
 from gslb.daemons.gauges import gauges_of
 from gslb.daemons.openapi import document
 from gslb.daemons.tieradmin import tier_routes
-from gslb.daemons.tiermetrics import tier_gauges
+from gslb.daemons.tiermetrics import INFO, tier_gauges
 from gslb.dns import name
 from gslb.health import probe
 from gslb.routing import answer, snapshot
@@ -85,6 +85,7 @@ TIER_PATHS = {
     "/readyz": "200 once every member has had a result of its probes, 503 before.",
     "/metrics": "What all workers count, for Prometheus.",
     "/v1/proxy": "How the tier stands: its region, engine, addresses, workers, vantage, reloads; "
+    "`config_hash`, as nodes have it, and `tier_hash`, which covers `proxy`; "
     "connections and requests under way; of each member and proxy that it may send to what is "
     "under way, its connections, who waits, in how many workers it is left out (`out`), circuits.",
 }
@@ -337,7 +338,7 @@ def _metrics() -> Iterable[Metric]:
     histogram = next(iter(counted.probe_duration_s.collect()))
     histogram._labelnames = counted.probe_duration_s._labelnames  # type: ignore[attr-defined]
     yield histogram
-    yield from tier_gauges(lambda: ((), ()))()
+    yield from tier_gauges(lambda: ((), ()), lambda: dict.fromkeys(INFO, ""))()
 
 
 def _reasons() -> list[str]:

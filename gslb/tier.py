@@ -127,11 +127,13 @@ class Match:
 class Forward:
     """Send it to a service; to one of several by weight, where there are several.
 
-    With `sticky`, the name of a cookie, a client keeps the part that it first got.
+    With `sticky`, the name of a cookie, a client keeps the part that it first got.  `key` signs
+    that cookie; empty where it is not signed, and clients can choose their part by it.
     """
 
     parts: tuple[tuple[str, int], ...]
     sticky: str | None = None
+    key: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ class FakeClient:
 
     def __init__(self):
         self.interims = []
+        self.hints = []  # the fields of each
         self.status = None
         self.fields = self.length = self.close = self.trailers = None
         self.body = b""
@@ -61,6 +62,7 @@ class FakeClient:
     def interim(self, status, reason, fields):
         assert self.status is None
         self.interims.append(status)
+        self.hints.append(fields)
 
     def send(self, octets):
         assert self.status is not None

@@ -94,7 +94,7 @@ def tiers_of(*, wild):
     redirects = st.sampled_from([302, 308, 300 if wild else 301])
     statuses = st.sampled_from([200, 204, 301, 302, 304, 308, 403, 404, 451, 503, 599])
     actions = st.one_of(
-        st.builds(Forward, parts, maybe(tokens)),
+        st.builds(Forward, parts, maybe(tokens), st.binary(max_size=40)),
         st.builds(Forward, st.just(((WWW, 1),))),
         st.builds(Redirect, odd.map(lambda text: "https://{host}/" + text + "{path}"), redirects),
         st.builds(Respond, statuses, st.binary(max_size=50), odd.filter(bool)),

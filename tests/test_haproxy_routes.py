@@ -11,6 +11,8 @@ from ipaddress import ip_network
 import aiohttp
 import pytest
 
+from gslb.proxy import affinity
+from gslb.proxy.splitting import part_of
 from gslb.tier import (
     Affinity,
     Balance,
@@ -183,6 +185,21 @@ async def test_a_split_keeps_its_shares_and_a_sticky_one_its_clients():
                 got = await tier.get(headers={"Cookie": f"part={part}"})
                 assert got.status == status
                 assert "Set-Cookie" not in got.headers
+
+
+async def test_with_a_key_nobody_chooses_a_part_by_its_name():
+    both = Forward(((WWW, 1), ("canary.example.com", 1_000_000)), "part", b"secret/+'")
+    routes = (Route(name="split", action=both),)
+    async with running(Tier(routes=routes), members=("us1",)) as tier:
+        got = await tier.get(headers={"Cookie": f"part={WWW}"})
+        assert got.status == 503  # nobody is in the canary
+        forged = affinity.tag(b"else", part_of("part", WWW)).hex()
+        assert (await tier.get(headers={"Cookie": "part=" + forged})).status == 503
+        ours = affinity.tag(both.key, part_of("part", WWW)).hex()
+        for _ in range(5):
+            got = await tier.get(headers={"Cookie": "part=" + ours})
+            assert got.status == 200
+            assert "Set-Cookie" not in got.headers
 
 
 async def test_requests_and_responses_are_rewritten():

@@ -277,6 +277,10 @@ def test_members_that_are_discovered_are_reached_as_they_will_be_probed(folder, 
             "{split: {www.example.com: 95, db.example.com: 5}, sticky: part}",
             Forward((("www.example.com", 95), ("db.example.com", 5)), "part"),
         ),
+        (
+            "{split: {www.example.com: 95, db.example.com: 5}, sticky: {cookie: part}}",
+            Forward((("www.example.com", 95), ("db.example.com", 5)), "part"),
+        ),
         ('{redirect: "https://{host}{path}{query}"}', Redirect("https://{host}{path}{query}")),
         ('{redirect: {to: "/new{path}", status: 302}}', Redirect("/new{path}", 302)),
         ("{respond: 204}", Respond(204)),
@@ -363,6 +367,30 @@ def test_clients_keep_their_member_by_an_affinity(folder, written, affinity):
     route = route_of(folder, f"{{service: www.example.com, affinity: {written}}}", region="eu-west")
 
     assert route.affinity == affinity
+
+
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [
+        (f"sticky: {{cookie: part, key: {KEY}}}, affinity: client", KEY),
+        (f"sticky: part, affinity: {{cookie: gslb, key: {KEY}}}", KEY),
+        (
+            f"sticky: {{cookie: part, key: {KEY[::-1]}}}, affinity: {{cookie: gslb, key: {KEY}}}",
+            KEY[::-1],
+        ),
+        ("sticky: part, affinity: client", ""),
+        ("sticky: part", ""),
+    ],
+)
+def test_a_part_is_remembered_under_its_own_key_or_that_of_the_routes_affinity(
+    folder, written, key
+):
+    split = "split: {www.example.com: 1, db.example.com: 1}"
+    route = route_of(folder, f"{{{split}, {written}}}", region="eu-west")
+
+    assert route.action.sticky == "part"
+    assert route.action.key == key.encode()
+    assert not key or key not in repr(route)
 
 
 def test_everything_else_of_a_route_can_be_written(folder):

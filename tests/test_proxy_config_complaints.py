@@ -160,6 +160,13 @@ ROUTE_CASES = [
     ("{service: www.example.com, «deny: 403}", "deny", "beside `service`", "keep one"),
     ("{service: www.example.com, «sticky: a}", "sticky", "without a `split`", "write `split`"),
     ("{split: «{}}", "split", "is empty", "at least one"),
+    ("{split: {www.example.com: 1}, sticky: «a b}", "sticky", "not the name", "letters"),
+    (
+        "{split: {www.example.com: 1}, sticky: {cookie: a, key: {file: «none.key}}}",
+        "sticky.key.file",
+        "none.key",
+        "",
+    ),
     ("{split: {«w.example.com: 1}}", "split.w.example.com", "no service", "www.example.com?"),
     ("{split: {www.example.com: «-1}}", "split.www.example.com", "out of range", "0 to"),
     ("{«split: {www.example.com: 0}}", "split", "any weight", "above 0"),
@@ -410,6 +417,30 @@ def test_what_has_no_effect_is_warned_of(folder, text, key, problem, hint):
     found = [note for note in folder.load(main, SERVICES).warnings if note.key.startswith("proxy")]
 
     check(found, "gslb.yaml", marked(main), key, problem, hint)
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "shorter"),
+    [
+        ("{total: «10s}", "`response` (30s)"),
+        ("{response: 20s, total: «10s}", "`response` (20s)"),
+        ("{response: 1s, connect: 5s, total: «2s}", "`connect` (5s)"),
+    ],
+)
+def test_a_total_within_which_no_member_is_given_up_is_warned_of(folder, timeouts, shorter):
+    main = f"{REGIONS}proxy: {{routes: [{{service: www.example.com, timeouts: {timeouts}}}]}}\n"
+
+    found = [n for n in folder.load(main, SERVICES).warnings if n.key.startswith("proxy")]
+
+    key = "proxy.routes[0].timeouts.total"
+    check(found, "gslb.yaml", marked(main), key, f"shorter than {shorter}", "longer `total`")
+
+
+@pytest.mark.parametrize("timeouts", ["{total: 30s}", "{response: 5s, total: 6s}", "{total: null}"])
+def test_a_total_that_leaves_time_for_a_response_is_well(folder, timeouts):
+    main = f"{REGIONS}proxy: {{routes: [{{service: www.example.com, timeouts: {timeouts}}}]}}\n"
+
+    assert not [n for n in folder.load(main, SERVICES).warnings if n.key.startswith("proxy")]
 
 
 def test_a_tier_without_any_regions_proxies_is_warned_of(folder):

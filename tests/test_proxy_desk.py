@@ -108,8 +108,9 @@ def test_a_country_is_asked_for_when_a_route_wants_to_know():
 # Services.
 
 
-def test_a_split_is_by_weight_and_what_a_cookie_remembers():
-    parts = Forward(((WWW, 1), (API, 1)), sticky="part")
+@pytest.mark.parametrize("key", [b"", b"k" * 32])
+def test_a_split_is_by_weight_and_what_a_cookie_remembers(key):
+    parts = Forward(((WWW, 1), (API, 1)), "part", key)
     of = [service(eu=["192.0.2.1"]), service(API, eu=["192.0.2.2"])]
     world = World(route(action=parts), services=of)
 

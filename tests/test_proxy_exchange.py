@@ -9,7 +9,7 @@ from gslb.proxy.exchange import CLIENT_GONE, DISCARDED_MAX, UNSENT_MAX
 from gslb.proxy.head import CHUNKED, UNTIL_CLOSE, ResponseHead
 from gslb.proxy.sides import NO_BODY, Phase
 from gslb.proxy.tally import NO_ROUTE
-from gslb.tier import Deny, Match, Page, Rate, Redirect, Respond, Retry, Timeouts
+from gslb.tier import Deny, Match, Page, Rate, Redirect, Respond, Retry, Rewrite, Timeouts
 from tests.exchanges import FakeBack, FakeClient, World, route, service
 
 CHUNKED_OK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -92,6 +92,23 @@ def test_interim_responses_are_passed_on_but_100_which_was_told_already():
 
     assert client.status == 200
     assert world.is_quiet()
+
+
+def test_an_interim_response_leaks_nothing_that_its_route_removes_and_gains_nothing():
+    changes = Rewrite(
+        response_set=(("X-Shown", "ours"), ("X-Added", "1")),
+        response_remove=frozenset({"x-secret"}),
+    )
+    world = World(route(rewrite=changes, hsts_s=60), via="edge")
+    client, _ = world.ask()
+
+    back = world.connected()
+    hints = (b"X-Secret: s", b"Link: x", b"X-Shown: theirs", b"X-Shown: too")
+    back.respond(b"\r\n".join((b"HTTP/1.1 103 Early Hints", *hints, b"", b"")))
+    back.answer()
+
+    assert client.hints == [[(b"link", b"x"), (b"x-shown", b"ours")]]
+    assert field(client, b"x-added") == [b"1"]
 
 
 def test_a_response_that_errs_is_passed_on_and_counted_against_its_member():

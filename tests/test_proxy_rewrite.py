@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gslb.proxy import rewrite
+from gslb.proxy import affinity, rewrite
 from gslb.proxy.hashing import client_key, key_for
 from gslb.proxy.splitting import STICKY_S, Split, token_of
 from gslb.tier import Balance, Forward, Redirect, Rewrite
 from tests.test_proxy_request import asked
+
+KEY = b"k" * 32
+NOW_S = 1_700_000_000.0
 
 
 def target_of(target, pattern, to):
@@ -129,29 +132,29 @@ def test_a_hole_that_a_client_sends_is_not_filled():
 def test_the_draws_of_a_split_are_shared_out_by_weight():
     split = Split(Forward((("a", 3), ("none", 0), ("b", 1))))
 
-    found = Counter(split.choose(asked(), number / 400)[0] for number in range(400))
+    found = Counter(split.choose(asked(), number / 400, NOW_S)[0] for number in range(400))
 
     assert found == {"a": 300, "b": 100}
-    assert split.choose(asked(), 0.9999999999999999)[0] == "b"
+    assert split.choose(asked(), 0.9999999999999999, NOW_S)[0] == "b"
 
 
 def test_without_a_sticky_cookie_none_is_set():
-    assert Split(Forward((("a", 1), ("b", 1)))).choose(asked(), 0.6) == ("b", None)
+    assert Split(Forward((("a", 1), ("b", 1)))).choose(asked(), 0.6, NOW_S) == ("b", None)
 
 
 def test_a_client_keeps_the_part_that_its_cookie_stands_for():
     split = Split(Forward((("a", 1), ("b", 1)), sticky="part"))
 
-    name, (cookie, text) = split.choose(asked(scheme="http"), 0.6)
+    name, (cookie, text) = split.choose(asked(scheme="http"), 0.6, NOW_S)
     value = text.partition(b";")[0]
 
     assert (name, cookie) == ("b", "part")
     assert value == b"part=" + token_of("b").encode()
     assert b"Max-Age=%d;" % STICKY_S in text
     assert b"Secure" not in text
-    assert b"Secure" in split.choose(asked(), 0.6)[1][1]
+    assert b"Secure" in split.choose(asked(), 0.6, NOW_S)[1][1]
     for draw in (0.0, 0.3, 0.9):
-        assert split.choose(asked(fields=[(b"cookie", value)]), draw) == ("b", None)
+        assert split.choose(asked(fields=[(b"cookie", value)]), draw, NOW_S) == ("b", None)
 
 
 def test_a_part_that_is_gone_or_has_no_weight_left_gives_up_its_clients():
@@ -159,8 +162,59 @@ def test_a_part_that_is_gone_or_has_no_weight_left_gives_up_its_clients():
 
     for value in (token_of("b"), token_of("gone"), "junk"):
         fields = [(b"cookie", b"part=" + value.encode())]
-        name, cookie = split.choose(asked(fields=fields), 0.5)
+        name, cookie = split.choose(asked(fields=fields), 0.5, NOW_S)
         assert (name, cookie[0]) == ("a", "part")
+
+
+def signed(key=KEY, sticky="part", **weights):
+    """Return a split whose cookie is signed."""
+    return Split(Forward(tuple((weights or {"a": 1, "b": 1}).items()), sticky, key))
+
+
+def part_cookie(split, draw, now_s=NOW_S):
+    """Return what a client that *draw* decides for brings from then on."""
+    _, (_, text) = split.choose(asked(), draw, now_s)
+    return text.partition(b";")[0]
+
+
+def kept(split, cookie, now_s=NOW_S):
+    """Return the part that the cookie keeps its client at, None where chance decides."""
+    name, new = split.choose(asked(fields=[(b"cookie", cookie)]), 0.0, now_s)
+    return name if new is None else None
+
+
+def test_a_client_keeps_the_part_that_its_signed_cookie_stands_for():
+    split = signed()
+
+    cookie = part_cookie(split, 0.6)
+
+    assert kept(split, cookie) == "b"
+    assert kept(signed(b=3, c=1), cookie) == "b"
+
+
+def test_nobody_without_the_key_chooses_a_part():
+    split = signed()
+
+    assert kept(split, b"part=" + token_of("b").encode()) is None
+    assert kept(split, part_cookie(signed(b"x" * 32), 0.6)) is None
+    assert kept(split, part_cookie(split, 0.6)[:-1] + b"~") is None
+
+
+def test_a_signed_cookie_holds_for_its_time():
+    split = signed()
+    cookie = part_cookie(split, 0.6)
+
+    assert kept(split, cookie, NOW_S + STICKY_S - 1) == "b"
+    assert kept(split, cookie, NOW_S + STICKY_S) is None
+
+
+def test_a_signed_cookie_of_another_split_or_of_a_member_is_nothing_here():
+    split = signed()
+    value = part_cookie(signed(sticky="other"), 0.6).removeprefix(b"other=")
+    pin = affinity.make(KEY, "b", NOW_S + 10).encode()
+
+    assert kept(split, b"part=" + value) is None
+    assert kept(split, b"part=" + pin) is None
 
 
 # Hashes.

@@ -2,13 +2,16 @@
 
 import asyncio
 import os
+import re
 import resource
 import shutil
 import signal
+import socket
 from contextlib import AsyncExitStack, ExitStack
 from socket import create_connection
 from subprocess import PIPE
 
+import aiohttp
 import pytest
 import yaml
 
@@ -20,6 +23,7 @@ from tests.tiers import (
     REGION,
     US,
     Asked,
+    At,
     Load,
     Origin,
     OwnProcess,
@@ -165,6 +169,46 @@ async def test_a_broken_file_changes_nothing_and_is_said(tmp_path):
         it.process.signal(signal.SIGHUP)
         await it.line("reload_failed", start=start)
         assert (await it.get()).status == 200
+
+
+async def test_a_reload_for_which_a_port_was_taken_is_tried_again_until_it_is_free(tmp_path):
+    async with tier(tmp_path) as it, Origin(US[0], it.member_port):
+        with socket.create_server((PROXY, 0)) as other:
+            port = other.getsockname()[1]
+            written = yaml.safe_load(it.path.read_text())
+            written["proxy"]["listen"].append(port)
+            start = it.said
+            write(it.path, yaml.safe_dump(written))
+            await it.line("reload_failed", f"port {port}", start=start)
+            assert (await it.get()).status == 200
+        await it.line(" reload ", start=start)
+        assert (await At(port).get()).status == 200
+
+
+async def test_a_tier_shows_by_which_configuration_it_serves(tmp_path):
+    at = f"{PROXY}:{free_port(PROXY)}"
+    async with tier(tmp_path, proxy={"admin": at}) as it, aiohttp.ClientSession() as asking:
+
+        async def shown():
+            async with asking.get(f"http://{at}/v1/proxy") as answer:
+                said = await answer.json()
+            async with asking.get(f"http://{at}/metrics") as answer:
+                (info,) = re.findall(r"gslb_proxy_info\{(.*)\} 1\.0", await answer.text())
+            hashes = said["config_hash"], said["tier_hash"]
+            assert dict(re.findall(r'(\w+_hash)="(.*?)"', info)) == {
+                "config_hash": hashes[0],
+                "tier_hash": hashes[1],
+            }
+            return hashes
+
+        before = await shown()
+        text = it.path.read_text()
+        start = it.said
+        write(it.path, text.replace("proxy:\n", "proxy:\n  via: edge\n"))
+        await it.line(" reload ", "tier_hash=", start=start)
+        after = await shown()
+    assert after[0] == before[0]
+    assert after[1] != before[1]
 
 
 async def test_sigterm_lets_finish_what_runs_and_takes_no_more(tmp_path):

@@ -4,6 +4,8 @@ It is over what decides answers.  Of the main file that is what it means: region
 votes and how, the safety catch; of zones, master files, measurements and databases their octets.
 What is one node's own does not enter: its name, addresses, folders, threads, limits, secrets, how
 it is reached, and what it tells others of.
+
+The L7 tier has a digest of its own, which nodes know nothing of: they need not have its files.
 """
 
 from __future__ import annotations
@@ -11,14 +13,15 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 from gslb.config.mainfile import Main
 from gslb.config.named import without_links
 from gslb.config.zonefile import ReadZone
 from gslb.model import Monitor
+from gslb.tier import Certificate, Tier
 
 
 def digest(main: Main, zones: Iterable[ReadZone]) -> str:
@@ -39,6 +42,35 @@ def digest(main: Main, zones: Iterable[ReadZone]) -> str:
         sorted(map(_of_zone, zones), key=lambda of_zone: of_zone[0]),
     )
     return hashlib.sha256(repr(meant).encode()).hexdigest()
+
+
+def tier_digest(tier: Tier) -> str:
+    """Return 64 hexadecimal digits that stand for what *tier* does, alike wherever it does so.
+
+    Files count by what is in them, and a certificate's key by its certificate.  The keys of cookies
+    enter, since all tiers must have the same.  How one host runs it does not: its workers, where it
+    is asked how it stands, where it logs to, and which program HAProxy is.
+    """
+    anywhere = replace(tier, workers=None, admin=None, access_log=None, haproxy="")
+    return hashlib.sha256(repr(_plain(anywhere)).encode()).hexdigest()
+
+
+def _plain(value: object, name: str = "") -> object:
+    """Return *value*, which a field of that *name* holds, as what has one text in all processes."""
+    if isinstance(value, Certificate):
+        return _of_file(Path(value.cert_file))
+    if isinstance(value, str):
+        return _of_file(Path(value)) if name.endswith("_file") else value
+    if is_dataclass(value):
+        items = [
+            (each.name, _plain(getattr(value, each.name), each.name)) for each in fields(value)
+        ]
+        return type(value).__name__, items
+    if isinstance(value, Mapping):
+        return sorted((key, _plain(each)) for key, each in value.items())
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return sorted(value) if isinstance(value, frozenset) else value
 
 
 def _meant(monitor: Monitor) -> Monitor:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from gslb.config import zonefile
 from gslb.config.carriers import HAS_NATS
-from gslb.config.digest import digest
+from gslb.config.digest import digest, tier_digest
 from gslb.config.mainfile import Main, MainReader
 from gslb.config.named import ZoneFiles, as_watched, beside
 from gslb.config.nodes import At, Sheet
@@ -87,7 +87,8 @@ def load(
     if not broken:
         _warn_of_unused(main, top, served)
     config = _config(path, main, served, broken, sheet, zones, files, named.folders)
-    return replace(config, tier=tier)
+    tier_hash = "" if tier is None or region is None else tier_digest(tier)
+    return replace(config, tier=tier, tier_hash=tier_hash)
 
 
 def _tier(reader: MainReader, main: Main, zones: Iterable[ReadZone], need: Need) -> Tier | None:

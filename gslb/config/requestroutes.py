@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gslb.config.httpscalars import Condition
 from gslb.config.nodes import At, shown
@@ -13,10 +13,12 @@ from gslb.config.routekeys import (
     AffinitySpec,
     BalanceSpec,
     MatchSpec,
+    PartCookieSpec,
     RateSpec,
     RespondSpec,
     RewriteSpec,
     RouteSpec,
+    TimeoutsSpec,
 )
 from gslb.config.tierfiles import TierFiles
 from gslb.config.upstreams import Offered
@@ -86,6 +88,11 @@ class RequestRouteReader:
         elif spec.sticky is not None and spec.split is None:
             hint = "write `split`, or `affinity` for one that keeps its member"
             (at / "sticky").wrong("stands without a `split`", hint, on_key=True)
+        if isinstance(action, Forward):
+            _check_total(spec.timeouts, at / "timeouts" / "total")
+        affinity = self._affinity(spec.affinity, at / "affinity")
+        if isinstance(action, Forward) and action.sticky and not action.key and affinity:
+            action = replace(action, key=affinity.key)
         return Route(
             name=name,
             matches=tuple(
@@ -93,7 +100,7 @@ class RequestRouteReader:
             ),
             action=action,
             balance=balance(spec.balance, at / "balance"),
-            affinity=self._affinity(spec.affinity, at / "affinity"),
+            affinity=affinity,
             rewrite=rewrite(spec.rewrite, at / "rewrite"),
             timeouts=Timeouts(
                 connect_s=spec.timeouts.connect,
@@ -126,7 +133,7 @@ class RequestRouteReader:
         if spec.service is not None:
             return Forward(((self.offered.name(spec.service, at / "service"), 1),))
         if spec.split is not None:
-            return self._split(spec.split, spec.sticky, at / "split")
+            return self._split(spec.split, spec.sticky, at)
         if spec.redirect is not None:
             if spec.redirect.status not in REDIRECTS:
                 hint = "write 301, 302, 303, 307 or 308"
@@ -137,8 +144,10 @@ class RequestRouteReader:
             return self._respond(spec.respond, at / "respond")
         return Deny(spec.deny or 403)
 
-    def _split(self, split: Mapping[str, int], sticky: str | None, at: At) -> Forward:
+    def _split(self, split: Mapping[str, int], sticky: PartCookieSpec | None, at: At) -> Forward:
         parts: dict[str, int] = {}
+        key = b"" if sticky is None else self.files.key(sticky.key, at / "sticky" / "key")
+        at /= "split"
         for written, weight in split.items():
             name = self.offered.name(written, at / written, on_key=True)
             if name in parts:
@@ -146,7 +155,7 @@ class RequestRouteReader:
             parts[name] = weight
         if not any(parts.values()) and not at.spoiled:
             at.wrong("no part has any weight", "give one a weight above 0", on_key=True)
-        return Forward(tuple(parts.items()), sticky)
+        return Forward(tuple(parts.items()), None if sticky is None else sticky.cookie, key)
 
     def _respond(self, spec: RespondSpec, at: At) -> Respond:
         body = (spec.body or "").encode()
@@ -200,6 +209,16 @@ class RequestRouteReader:
                     (at / unused).warn("has no effect without a cookie", "leave it out")
         name = {"cookie": spec.cookie or "", "header": (spec.header or "").lower()}.get(by, "")
         return Affinity(by=by, name=name, key=key, ttl_s=spec.ttl, drain_s=spec.drain)
+
+
+def _check_total(spec: TimeoutsSpec, at: At) -> None:
+    """Warn of a whole time within which a member is never given up for another."""
+    for key, time_s in (("response", spec.response), ("connect", spec.connect)):
+        if spec.total is not None and spec.total < time_s:
+            problem = f"is shorter than `{key}` ({time_s:g}s): a slow member is never given up"
+            hint = f"write a longer `total`, or a shorter `{key}`, so that another can be tried"
+            at.warn(problem, hint)
+            return
 
 
 def balance(spec: BalanceSpec, at: At) -> Balance:

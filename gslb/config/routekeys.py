@@ -284,6 +284,21 @@ class RateSpec(Keys):
     )
 
 
+def _part_cookie(value: object) -> object:
+    return {"cookie": value} if isinstance(value, str) else value
+
+
+class PartCookieSpec(Keys):
+    """The cookie by which a client keeps its part of a split."""
+
+    cookie: CookieName = required("Name of the cookie.")
+    key: AnySecret | None = field(
+        None,
+        "Key that signs it, the same in all regions; default: that of the route's `affinity`. "
+        "Without any, clients can choose their part.",
+    )
+
+
 class RouteSpec(Keys):
     """Which requests, and what becomes of them: one of service, split, redirect, respond, deny."""
 
@@ -297,9 +312,13 @@ class RouteSpec(Keys):
     split: dict[ServiceKey, Weight] | None = field(
         None, "Send it to one of these services by weight.", least=1, most=ITEMS_MAX
     )
-    sticky: CookieName | None = field(
-        None, "With `split`: name of a cookie by which a client keeps its part."
-    )
+    sticky: (
+        Annotated[
+            PartCookieSpec,
+            BeforeValidator(_part_cookie, json_schema_input_type=CookieName | PartCookieSpec),
+        ]
+        | None
+    ) = field(None, "With `split`: the cookie by which a client keeps its part, or its name.")
     redirect: (
         Annotated[
             RedirectSpec, BeforeValidator(_redirect, json_schema_input_type=str | RedirectSpec)

@@ -110,7 +110,8 @@ class Config:
     nodes must have alike.  `vantage` is the voter that this node's own prober is, or that a process
     of its own is; with `voters` and without it nothing is probed here.  On a vantage's host what
     it does not need is left out: the keys of other voters, databases, static records.
-    `tier` is the L7 tier, without the contents of its files unless it is read for a proxy.
+    `tier` is the L7 tier, without the contents of its files unless it is read for a proxy; then
+    `tier_hash` is a digest of what the tiers of all regions must have alike.
     `engine` is ``auto``, ``native`` or ``python``; `threads` is None for one for each core.
     """
 
@@ -146,6 +147,7 @@ class Config:
     files: frozenset[Path]
     folders: frozenset[Path]
     hash: str
+    tier_hash: str = ""
 
     def services(self) -> tuple[Service, ...]:
         """Return the services of all served zones, zone by zone."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gslb.config.settings import Config
@@ -76,6 +76,16 @@ def tier_subjects(services: Iterable[Service], config: Config) -> dict[Subject, 
         for member in members
         if member.subject is not None
     }
+
+
+def subjects_at(services: Iterable[Service], name: str, address: str) -> Iterator[Subject]:
+    """Yield what is probed of the members at *address* of the service *name*."""
+    for service in services:
+        if service.text == name:
+            for pool in service.pools:
+                for member in pool.members:
+                    if str(member.address) == address and member.subject is not None:
+                        yield member.subject
 
 
 def resting(plan: Plan) -> Resting:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -37,7 +37,7 @@ from gslb.daemons.operators import Operators
 from gslb.daemons.ownaddresses import own_addresses
 from gslb.daemons.prober import Prober
 from gslb.daemons.reload import next_config, refuse, tier_needs_restart
-from gslb.daemons.resting import tier_subjects
+from gslb.daemons.resting import subjects_at, tier_subjects
 from gslb.daemons.tieradmin import members_shape, tier_routes
 from gslb.daemons.tierload import LoadMeter
 from gslb.daemons.tiermetrics import tier_gauges
@@ -101,7 +101,7 @@ class TierHost:
         self._members_moved = asyncio.Event()
         self._told: Brief | None = None  # what the workers serve by
         self.crew = self._engine()
-        self.counters.gauges = tier_gauges(self.crew.told)
+        self.counters.gauges = tier_gauges(self.crew.told, self._info)
         if self.vantage is not None:
             self.vantage.load = LoadMeter(self.crew.told, clock).load
         self.addresses: tuple[str, ...] = ()
@@ -143,17 +143,24 @@ class TierHost:
         self._told = self._brief()
         return await self.crew.start(self._told, self._beliefs())
 
-    def state(self) -> dict[str, Any]:
-        """Return how the tier stands, as ``/v1/proxy`` shows it."""
-        figures, _ = self.crew.told()
+    def _info(self) -> dict[str, str]:
+        """Return who this is, and which files it goes by."""
         return {
             "node": self.config.node,
             "version": __version__,
             "region": self.region,
             "tier": self.tier.engine,
+            "config_hash": self.config.hash,
+            "tier_hash": self.config.tier_hash,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Return how the tier stands, as ``/v1/proxy`` shows it."""
+        figures, _ = self.crew.told()
+        return {
+            **self._info(),
             "addresses": list(self.addresses),
             "workers": len(figures),
-            "config_hash": self.config.hash,
             "vantage": None if self.vantage is None else self.vantage.name,
             "connections": sum(each.connections for each in figures),
             "active": sum(each.active for each in figures),
@@ -328,19 +335,11 @@ class TierHost:
             self.vantage.on_result(subject, before, after)
 
     def _on_suspect(self, suspect: Suspect) -> None:
-        for subject in self._subjects_at(suspect):
+        for subject in subjects_at(self._services, suspect.service, suspect.address):
             if self.vantage is not None:
                 self.vantage.suspect(subject)
             else:
                 self.prober.recheck((subject,))
-
-    def _subjects_at(self, suspect: Suspect) -> Iterable[Subject]:
-        for service in self._services:
-            if service.text == suspect.service:
-                for pool in service.pools:
-                    for member in pool.members:
-                        if str(member.address) == suspect.address and member.subject is not None:
-                            yield member.subject
 
     # What comes in, and goes out.
 
@@ -370,19 +369,21 @@ class TierHost:
             )
             if keys := tier_needs_restart(self.config, config, self.region):
                 self.events.announce("restart_needed", changed=", ".join(keys))
-            before = self.config
-            self.config = config
+            before, self.config = self.config, config
             if (problem := await self._tell(self._brief(), anew=True)) is not None:
                 self.config = before
                 await self._tell(self._brief())
                 refuse(problem, self.counters, self.events)
+                self.following.refused()
                 continue
+            self.following.taken()
             if self.vantage is not None:
                 self.vantage.adopt(config)
             self.discovery.adopt(self._in_own_folder(config))
             self._adopt_members()
             self.counters.events["gslb_reloads"] += 1
-            self.events.announce("reload", config_hash=config.hash[:12])
+            told = config.hash[:12], config.tier_hash[:12]
+            self.events.announce("reload", config_hash=told[0], tier_hash=told[1])
 
 
 def voter_of(config: Config, region: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -45,6 +46,7 @@ COUNTED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "gslb_proxy_log_lines_dropped_total": ("Lines of the access log that were not written.", ()),
 }
 GAUGES = {
+    "gslb_proxy_info": "Always 1; says whose tier this is, what carries it, and by which files.",
     "gslb_proxy_connections": "Open connections of clients.",
     "gslb_proxy_requests_active": "Requests under way.",
     "gslb_proxy_workers": "Workers that serve.",
@@ -61,14 +63,23 @@ MEMBER_GAUGES = {
     "gslb_proxy_member_out": "out",
 }
 
+INFO = ("region", "version", "tier", "config_hash", "tier_hash")
+
 Told = Callable[[], tuple[Sequence[Figures], Sequence[Figures]]]
+Info = Callable[[], Mapping[str, Any]]
 
 
-def tier_gauges(told: Told) -> Gauges:
-    """Return what yields the tier's metrics; *told* gives figures of workers, now and past."""
+def tier_gauges(told: Told, info: Info) -> Gauges:
+    """Return what yields the tier's metrics; *told* gives figures of workers, now and past.
+
+    *info* has the labels of `INFO`, among others.
+    """
 
     def collect() -> Iterator[Metric]:
         now, past = told()
+        said = info()
+        labels = tuple(said[name] for name in INFO)
+        yield gauge("gslb_proxy_info", GAUGES["gslb_proxy_info"], {labels: 1.0}, INFO)
         yield from _counted((*now, *past))
         yield _durations((*now, *past))
         plain = {

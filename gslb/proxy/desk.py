@@ -193,7 +193,7 @@ class Desk:
         table = _table(exchange)
         name = forward.parts[0][0]
         if (split := _rule(exchange).split) is not None:
-            name, cookie = split.choose(exchange.request, self.draw())
+            name, cookie = split.choose(exchange.request, self.draw(), self._wall())
             if cookie is not None:
                 exchange.cookies[cookie[0]] = cookie[1]
         exchange.service = table.choosers.get(name)
@@ -355,6 +355,11 @@ class Desk:
         if changes is not None:
             fields = rewrite.response(changes, fields)
         return self.own_fields(exchange, fields)
+
+    def hints_for(self, exchange: Exchange, head: ResponseHead) -> Fields:
+        """Return the fields of an interim response as they go to the client."""
+        changes = _rule(exchange).rewrite
+        return head.passing if changes is None else rewrite.interim(changes, head.passing)
 
     def own_fields(self, exchange: Exchange, fields: Fields) -> Fields:
         """Return the fields of a response with those that the tier adds."""

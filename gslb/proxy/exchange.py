@@ -284,7 +284,7 @@ class Exchange:
         assert target is not None, "a response comes from a member"
         if status < 200 and status != 101:
             if status != 100:  # that the client was told by us
-                self.client.interim(status, head.reason, head.passing)
+                self.client.interim(status, head.reason, desk.hints_for(self, head))
             return
         now_s = self.first_byte_s = desk.now_s()
         if status < 500:

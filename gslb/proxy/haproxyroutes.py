@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from gslb.proxy import affinity
 from gslb.proxy.haproxypools import key_of, suffix
 from gslb.proxy.haproxywords import argument, literal, milliseconds, phrase, word
+from gslb.proxy.splitting import part_of
 from gslb.tier import KIB, Deny, Forward, Has, Match, Page, Rate, Redirect, Respond, Route, Tier
 
 HOPS_MAX = 8
@@ -290,7 +292,7 @@ def _forward(
     if action.sticky is not None:
         cookie = f"req.cook({argument(action.sticky)})"
         for name, _, way in parts:
-            said = f"{{ {word_of(cookie)} -m str -- {word(name)} }}"
+            said = f"{{ {word_of(cookie)} -m str -- {word(_remembered(action, name))} }}"
             yield f"http-request set-var(txn.way) str({way}) if r{index} {said}"
         kept = "{ var(txn.way) -m found }"
         yield f"http-request set-var(txn.kept) bool(true) if r{index} {kept}"
@@ -301,9 +303,20 @@ def _forward(
         drawn = f"{{ var(txn.draw) -m int lt {below} }}"
         yield f"http-request set-var(txn.way) str({way}) if r{index} {unless} {drawn}"
         if action.sticky is not None:
-            cookie = word(literal(f"{action.sticky}={name}; Path=/; HttpOnly; SameSite=Lax"))
+            value = _remembered(action, name)
+            cookie = word(literal(f"{action.sticky}={value}; Path=/; HttpOnly; SameSite=Lax"))
             new = f"{{ var(txn.way) -m str {way} }} !{{ var(txn.kept) -m bool }}"
             yield f"http-response add-header Set-Cookie {cookie} if r{index} {new}"
+
+
+def _remembered(action: Forward, service: str) -> str:
+    """Return the value of the cookie for a part; with a key, one that nobody makes without it.
+
+    It has no end of its own: the text of a configuration knows no time.
+    """
+    if not action.key:
+        return service
+    return affinity.tag(action.key, part_of(action.sticky or "", service)).hex()
 
 
 def passing(tier: Tier, region: str) -> Iterator[str]:

@@ -41,6 +41,14 @@ class Changes:
         removed = self._removed
         return [*(pair for pair in fields if pair[0] not in removed), *self._set]
 
+    def of_those(self, fields: Fields) -> Fields:
+        """Return *fields* changed, without what is set where nothing of that name was."""
+        names = {name for name, _ in fields}
+        return [
+            *(pair for pair in fields if pair[0] not in self._removed),
+            *(pair for pair in self._set if pair[0] in names),
+        ]
+
 
 def request(rewrite: Rewrite, target: bytes, fields: Fields) -> tuple[bytes, Fields]:
     """Return the target and the fields of a request as they go to a member."""
@@ -53,6 +61,15 @@ def request(rewrite: Rewrite, target: bytes, fields: Fields) -> tuple[bytes, Fie
 def response(rewrite: Rewrite, fields: Fields) -> Fields:
     """Return the fields of a response as they go to the client."""
     return _compiled(rewrite)[1].of(fields)
+
+
+def interim(rewrite: Rewrite, fields: Fields) -> Fields:
+    """Return the fields of an interim response (1xx) as they go to the client.
+
+    What the route hides or replaces does not come by it either; what is added to every response
+    comes with the last one, whose header it is meant for.
+    """
+    return _compiled(rewrite)[1].of_those(fields)
 
 
 def location(redirect: Redirect, request: Request) -> bytes:

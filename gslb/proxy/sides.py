@@ -118,6 +118,9 @@ class Desk(Protocol):
     def fields_for(self, exchange: Exchange, head: ResponseHead) -> Fields:
         """Return the fields of a response as they go to the client."""
 
+    def hints_for(self, exchange: Exchange, head: ResponseHead) -> Fields:
+        """Return the fields of an interim response as they go to the client."""
+
     def page(self, status: int) -> tuple[Fields, bytes]:
         """Return the fields and the body of an error page."""
 
