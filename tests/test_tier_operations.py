@@ -62,7 +62,7 @@ async def test_all_members_are_restarted_one_after_another_and_no_request_fails(
                 await member.start()
                 await it.line(" verdict ", member.address, "verdict=up", start=start)
             load.forget()
-            # Each comes back by itself, once the second after its last refusal is over.
+            # Each is back: it is shunned no longer once it is found to live.
             await load.hear(*US)
         assert not load.failures
         assert load.who == set(US)
