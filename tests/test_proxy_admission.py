@@ -1,0 +1,70 @@
+"""Who may connect: places in all and for each client, from when a connection is accepted."""
+
+from ipaddress import ip_address
+
+from gslb.proxy.admission import Admission
+from gslb.tier import Limits
+from tests.exchanges import CLIENT, World, route
+
+OTHER = ip_address("203.0.113.10")
+
+
+def admitting(**limits):
+    world = World()
+    world.adopt(route(), limits=Limits(**limits))
+    return Admission(world.desk), world
+
+
+def refused(world):
+    counts = world.desk.tally.counts(world.desk.targets())
+    return counts.get(("gslb_proxy_refused_connections_total",), 0)
+
+
+def test_there_are_as_many_connections_as_may_be_and_another_once_one_has_left():
+    admission, world = admitting(connections_max=2)
+
+    assert admission.enter(CLIENT)
+    assert admission.enter(None)
+    assert not admission.enter(OTHER)
+    admission.leave(None)
+
+    assert admission.enter(OTHER)
+    assert admission.count == 2
+    assert refused(world) == 1
+
+
+def test_each_client_has_as_many_as_it_may():
+    admission, world = admitting(connections_per_client=1)
+
+    assert admission.enter(CLIENT)
+    assert not admission.enter(CLIENT)
+    assert admission.enter(OTHER)
+    admission.leave(CLIENT)
+
+    assert admission.enter(CLIENT)
+    assert admission.count == 2
+    assert refused(world) == 1
+
+
+def test_a_connection_is_somebodys_once_that_is_known():
+    admission, world = admitting(connections_per_client=1)
+    assert all(admission.enter(None) for _ in range(3))
+
+    assert admission.name(CLIENT)
+    assert not admission.name(CLIENT)
+    admission.leave(None)
+
+    assert admission.count == 2
+    admission.leave(CLIENT)
+    assert admission.name(CLIENT)
+    assert refused(world) == 1
+
+
+def test_limits_are_those_of_now():
+    admission, world = admitting(connections_max=1)
+    assert admission.enter(CLIENT)
+
+    world.adopt(route(), limits=Limits(connections_max=2))
+
+    assert admission.enter(CLIENT)
+    assert not admission.enter(CLIENT)
