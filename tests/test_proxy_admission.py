@@ -46,6 +46,26 @@ def test_each_client_has_as_many_as_it_may():
     assert refused(world) == 1
 
 
+def test_addresses_of_one_network_of_64_bits_are_one_client():
+    admission, _ = admitting(connections_per_client=2)
+
+    assert admission.enter(ip_address("2001:db8::1"))
+    assert admission.enter(ip_address("2001:db8::ffff:ffff:ffff:ffff"))
+    assert not admission.enter(ip_address("2001:db8::2"))
+    assert admission.enter(ip_address("2001:db8:0:1::1"))
+    admission.leave(ip_address("2001:db8::1"))
+
+    assert admission.enter(ip_address("2001:db8::3"))
+
+
+def test_an_ipv4_address_is_one_client_however_it_is_written():
+    admission, _ = admitting(connections_per_client=1)
+
+    assert admission.enter(ip_address("::ffff:192.0.2.1"))
+    assert not admission.enter(ip_address("192.0.2.1"))
+    assert admission.enter(ip_address("192.0.2.2"))
+
+
 def test_a_connection_is_somebodys_once_that_is_known():
     admission, world = admitting(connections_per_client=1)
     assert all(admission.enter(None) for _ in range(3))

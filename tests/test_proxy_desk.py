@@ -1,7 +1,7 @@
 """The desk: routes, rates, splits, pins and fields, for requests that are fake at both ends."""
 
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -76,10 +76,24 @@ def test_a_request_that_begins_before_there_is_a_table_is_not_found():
     assert client.status == 404
 
 
+def test_a_client_with_ipv6_has_one_rate_for_all_addresses_of_its_network():
+    world = World(route(rates=(Rate(1, 1),)))
+    one, exchange = world.ask(client=ip_address("2001:db8::1"))
+    other, _ = world.ask(client=ip_address("2001:db8::ffff:0:0:2"))
+
+    assert (one.status, other.status) == (None, 429)
+    assert exchange.passage.client_text == "2001:db8::1"
+
+
 @pytest.mark.parametrize(
     ("rate", "lines", "other"),
     [
         (Rate(1, 1), {}, {"client": CLIENT + 1}),
+        (
+            Rate(1, 1),
+            {"client": ip_address("2001:db8::1")},
+            {"client": ip_address("2001:db8:0:1::")},
+        ),
         (Rate(1, 1, "header", "X-Key"), {"lines": [b"X-Key: a"]}, {"lines": [b"X-Key: b"]}),
         (Rate(1, 1, "route"), {}, None),
     ],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from gslb.model import Address
 from gslb.proxy.desk import Desk
+from gslb.proxy.holder import holder_of
 
 
 class Admission:
@@ -29,11 +30,12 @@ class Admission:
 
     def name(self, client: Address) -> bool:
         """Count a place that was nobody's as *client*'s, unless it has as many as it may."""
-        held = self._by_client.get(client, 0)
+        holder = holder_of(client)
+        held = self._by_client.get(holder, 0)
         most = self._desk.limits.connections_per_client
         if most is not None and held >= most:
             return self._refuse()
-        self._by_client[client] = held + 1
+        self._by_client[holder] = held + 1
         return True
 
     def leave(self, client: Address | None) -> None:
@@ -41,9 +43,10 @@ class Admission:
         self.count -= 1
         if client is None:
             return
-        held = self._by_client.pop(client) - 1
+        holder = holder_of(client)
+        held = self._by_client.pop(holder) - 1
         if held:
-            self._by_client[client] = held
+            self._by_client[holder] = held
 
     def _refuse(self) -> bool:
         self._desk.tally.count("gslb_proxy_refused_connections_total")

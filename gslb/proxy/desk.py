@@ -22,6 +22,7 @@ from gslb.proxy.exchange import Exchange
 from gslb.proxy.forwarding import DRAW_BITS, Peer
 from gslb.proxy.hashing import key_for
 from gslb.proxy.head import CHUNKED, Fields, ResponseHead
+from gslb.proxy.holder import holder_of
 from gslb.proxy.request import Request
 from gslb.proxy.table import Rule, Table, compile_table
 from gslb.proxy.tally import NO_ROUTE, Tally
@@ -176,7 +177,7 @@ class Desk:
         request, now_s = exchange.request, self.now_s()
         for rate, buckets in _rule(exchange).rates:
             if rate.by == "client":
-                key = hash(request.client)
+                key = hash(holder_of(request.client))
             elif rate.by == "header":
                 key = hash(request.header(rate.name.lower().encode()))
             else:
