@@ -407,6 +407,32 @@ def test_a_rate_of_a_route_is_shared_out_among_workers_and_a_clients_is_not():
     assert [each.count(0) for each in takes] == [1, 4]
 
 
+def test_who_connected_before_a_reload_is_judged_as_of_now():
+    world = World()
+    peer = world.desk.peer(world.tier.listeners[0], CLIENT)
+    assert world.desk.renewed(peer) is peer
+    assert not peer.is_trusted
+
+    world.adopt(route(), trusted=(ip_network(CLIENT),))
+
+    renewed = world.desk.renewed(peer)
+    assert renewed.is_trusted
+    assert (renewed.address, renewed.text) == (CLIENT, str(CLIENT))
+    assert world.desk.renewed(renewed) is renewed
+
+
+@pytest.mark.parametrize(
+    "listener", [Listener(port=81), Listener(port=80, tls=Tls(certificates=()))]
+)
+def test_who_connected_where_no_such_listener_is_any_more_is_judged_by_nobody(listener):
+    world = World()
+    peer = world.desk.peer(world.tier.listeners[0], CLIENT)
+
+    world.adopt(route(), listeners=(listener,))
+
+    assert world.desk.renewed(peer) is None
+
+
 def test_all_regions_proxies_are_believed():
     regions = {
         "eu": Region("eu", proxies=(member("198.51.100.7"),)),

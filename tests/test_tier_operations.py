@@ -5,12 +5,15 @@ import os
 import resource
 import shutil
 import signal
+import ssl
 from contextlib import AsyncExitStack, ExitStack
 from socket import create_connection
 from subprocess import PIPE
 
 import pytest
 import yaml
+from h2.connection import H2Connection
+from h2.events import StreamEnded
 
 from tests.running import PATIENCE_S, service, write
 from tests.servers import Authority, free_port
@@ -154,6 +157,100 @@ async def test_a_reload_under_load_loses_no_request_and_no_connection(tmp_path):
         assert not keeping.failures
         kept.send(request())
         assert (await kept.response()).get("x-number") == "4"
+        kept.close()
+
+
+async def trusts(it, *networks: str) -> None:
+    """Have a tier trust *networks*, and no others."""
+    whole = yaml.safe_load(it.path.read_text())
+    whole["proxy"]["trusted"] = list(networks)
+    write(it.path, yaml.safe_dump(whole))
+    await it.reload()
+
+
+async def test_requests_of_a_kept_connection_are_judged_by_the_networks_trusted_now(tmp_path):
+    told = request("/", "X-Forwarded-For: 192.0.2.7")
+    async with tier(tmp_path) as it, Origin(US[0], it.member_port) as origin:
+        kept = await it.open()
+        for networks, known in (
+            ([], "127.0.0.1"),
+            (["127.0.0.0/8"], "192.0.2.7, 127.0.0.1"),
+            ([], "127.0.0.1"),
+        ):
+            await trusts(it, *networks)
+            kept.send(told)
+            assert (await kept.response()).status == 200
+            assert origin.requests[-1].get("x-forwarded-for") == known
+        kept.close()
+
+
+async def test_streams_of_a_kept_connection_are_judged_by_the_networks_trusted_now(tmp_path):
+    authority, port = Authority(tmp_path), free_port(PROXY)
+    cert = authority.certificate("www.example.com")
+    listen = [{"port": port, "tls": {"certificates": [{"cert": str(cert)}]}}]
+    async with (
+        tier(tmp_path, port=port, proxy={"listen": listen}) as it,
+        Origin(US[0], it.member_port) as origin,
+    ):
+        context = ssl.create_default_context(cafile=authority.ca_file)
+        context.set_alpn_protocols(["h2"])
+        wire = await it.open(tls=context)
+        ours = H2Connection()
+        ours.initiate_connection()
+        for networks, known in (
+            (["127.0.0.0/8"], "192.0.2.7, 127.0.0.1"),
+            ([], "127.0.0.1"),
+        ):
+            await trusts(it, *networks)
+            fields = [(":method", "GET"), (":path", "/"), (":scheme", "https")]
+            fields += [(":authority", "www.example.com"), ("x-forwarded-for", "192.0.2.7")]
+            ours.send_headers(ours.get_next_available_stream_id(), fields, end_stream=True)
+            wire.send(ours.data_to_send())
+            events: list[object] = []
+            async with asyncio.timeout(PATIENCE_S):
+                while not any(isinstance(each, StreamEnded) for each in events):
+                    events += ours.receive_data(await wire.reader.read(65_536))
+            assert origin.requests[-1].get("x-forwarded-for") == known
+        wire.close()
+
+
+async def test_a_listener_that_is_no_more_lets_finish_what_it_took(tmp_path):
+    may_end = asyncio.Event()
+
+    async def waits(asked: Asked) -> None:
+        if asked.message.target == "/waits":
+            await may_end.wait()
+        asked.reply(b"done")
+
+    port, other = free_port(PROXY), free_port(PROXY)
+    async with (
+        tier(tmp_path, port=port, proxy={"listen": [port, other]}) as it,
+        Origin(US[0], it.member_port, waits) as origin,
+    ):
+        idle, busy, half = [await it.open() for _ in range(3)]
+        idle.send(request())
+        assert (await idle.response()).status == 200
+        busy.send(request("/waits"))
+        await origin.request(2)
+        half.send(request()[:-2])
+        it.port = other
+        kept = await it.open()
+        kept.send(request())
+        assert (await kept.response()).status == 200
+        whole = yaml.safe_load(it.path.read_text())
+        whole["proxy"]["listen"] = [other]
+        write(it.path, yaml.safe_dump(whole))
+        await it.reload()
+
+        assert await idle.ended() == b""
+        half.send(b"\r\n")
+        may_end.set()
+        for wire in (half, busy):
+            response = await wire.response()
+            assert (response.body, response.get("connection")) == (b"done", "close")
+            wire.close()
+        kept.send(request())
+        assert (await kept.response()).get("connection") is None
         kept.close()
 
 

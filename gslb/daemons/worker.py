@@ -144,6 +144,7 @@ class Worker:
         )
         self.desk.believe(self._belief)
         self._keep_pools()
+        self._drain_unheard()
         return Ready()
 
     def _listen(self, treatments: dict[tuple[str, int], Treatment]) -> None:
@@ -162,6 +163,12 @@ class Worker:
         self._listening |= fresh
         for key, treatment in treatments.items():
             self._listening[key].treatment = treatment
+
+    def _drain_unheard(self) -> None:
+        """Let connections finish whose listener is no more, and so nobody who judges them."""
+        for front in list(self._fronts):
+            if not isinstance(front, Passing) and self.desk.renewed(front.peer) is None:
+                front.drain()
 
     def _treatment(self, listener: Listener) -> Treatment:
         secure = None if listener.tls is None else certs.Secured.of(listener.tls).context

@@ -146,6 +146,10 @@ class Desk:
         forwarder = None if self.table is None else self.table.forwarders.get(listener.port)
         return None if forwarder is None else forwarder.peer(address)
 
+    def renewed(self, peer: Peer) -> Peer | None:
+        """Return *peer* as it is judged now; None once a reload took its listener away."""
+        return None if self.table is None else self.table.renewed(peer)
+
     def draw_bits(self) -> int:
         """Return the chance that the ids of one request are made of."""
         return self._bits(DRAW_BITS)
