@@ -1,6 +1,7 @@
 """The tier under load, while members, workers and files come and go: no request is lost."""
 
 import asyncio
+import json
 import os
 import resource
 import shutil
@@ -27,7 +28,9 @@ from tests.tiers import (
     Origin,
     OwnProcess,
     request,
+    running,
     tier,
+    written,
 )
 
 MANY = 10_000
@@ -262,6 +265,34 @@ async def test_a_broken_file_changes_nothing_and_is_said(tmp_path):
         it.process.signal(signal.SIGHUP)
         await it.line("reload_failed", start=start)
         assert (await it.get()).status == 200
+
+
+async def test_a_reader_of_the_access_log_that_stops_stops_no_request(tmp_path):
+    port, member_port = free_port(PROXY), free_port(US[0])
+    proxy = {
+        "listen": [port],
+        "services": {"www.example.com": {"port": member_port}},
+        "access_log": "stdout",
+        "workers": 2,
+    }
+    path = written(tmp_path, proxy, members={REGION: [US[0]]})
+    reads, writes = os.pipe()
+    async with AsyncExitStack() as stack:
+        stack.callback(os.close, reads)
+        it = await stack.enter_async_context(running(path, port, stdout=writes))
+        os.close(writes)
+        await stack.enter_async_context(Origin(US[0], member_port))
+        said = f"User-Agent: {'x' * 8000}"
+        for _ in range(10):
+            many = await asyncio.gather(*(it.get("/", said) for _ in range(30)))
+            assert {response.status for response in many} == {200}
+        with open(reads, "rb", closefd=False) as log:
+            reading = asyncio.create_task(asyncio.to_thread(log.read))
+            it.process.signal(signal.SIGTERM)
+            lines = (await reading).splitlines()
+        assert await it.process.ended() == 0
+    assert 8 < len(lines) <= 300
+    assert {json.loads(line)["status"] for line in lines} == {200}
 
 
 async def test_sigterm_lets_finish_what_runs_and_takes_no_more(tmp_path):

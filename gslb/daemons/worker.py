@@ -85,8 +85,8 @@ class Worker:
         await self._drained.wait()
         for task in tasks:
             task.cancel()
+        await self._journal.finish()
         line.say(self._figures())
-        self._journal.close()
         await asyncio.sleep(0)
         line.close()
 
