@@ -153,6 +153,20 @@ async def test_a_rate_lets_a_burst_through_and_then_says_429():
             assert got == [200, 429]
 
 
+async def test_addresses_of_one_network_of_64_bits_share_a_rate():
+    routes = (to_www(rates=(Rate(0.5, 1),)),)
+    tier = Tier(routes=routes, trusted=(ip_network("127.0.0.0/8"),))
+    async with running(tier, members=("us1",)) as it:
+        for client, status in (
+            ("2001:db8::1", 200),
+            ("2001:db8::ffff:0:0:2", 429),
+            ("2001:db8:0:1::1", 200),
+            ("192.0.2.1", 200),
+            ("192.0.2.2", 200),
+        ):
+            assert (await it.get("/", headers={"X-Forwarded-For": client})).status == status
+
+
 async def test_a_client_may_have_so_many_connections():
     limits = Limits(connections_per_client=2)
     async with running(Tier(routes=(to_www(),), limits=limits), members=("us1",)) as tier:

@@ -5,6 +5,8 @@ from ipaddress import ip_address
 
 import pytest
 
+from gslb.health.belief import Belief
+from gslb.health.verdict import Verdict
 from gslb.model import Failback, Region
 from gslb.proxy.affinity import tag
 from gslb.proxy.chooser import SHUN_S, Chooser, name_of
@@ -145,6 +147,40 @@ def test_who_is_shunned_and_answers_is_back_at_once():
     assert choosing.firsts() == {1: 50, 2: 50}
     assert choosing.chooser.is_calm
     assert choosing.chooser.circuits(choosing.now_s) == {}
+
+
+def test_who_is_shunned_and_found_to_live_again_is_back_at_once():
+    choosing = Choosing()
+    choosing.fails(1)
+    choosing.believe(_1=DOWN)
+    choosing.believe(_1=Belief(Verdict.UNKNOWN))
+    assert choosing.firsts() == {2: 100}
+
+    choosing.believe(_1=UP)
+
+    assert choosing.firsts() == {1: 50, 2: 50}
+    assert not choosing.chooser.is_out(choosing.target(1))
+
+
+def test_who_was_never_dead_stays_shunned_whatever_else_is_believed():
+    choosing = Choosing(_2=DOWN)
+    choosing.fails(1)
+
+    choosing.believe(_1=UP, _2=UP)
+
+    assert choosing.firsts() == {2: 100}
+
+
+def test_another_regions_proxy_that_lives_again_is_shunned_no_longer():
+    choosing = Choosing(across=("proxies", "members"), _1=DOWN, _2=DOWN)
+    assert choosing.all() == [101, 11, 1, 2]
+    choosing.fails(101)
+    choosing.believe(_101=DOWN)
+    choosing.fails(101)
+
+    choosing.believe(_101=UP)
+
+    assert choosing.all() == [101, 11, 1, 2]
 
 
 def test_who_keeps_failing_is_ejected_and_comes_back():

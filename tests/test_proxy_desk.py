@@ -1,7 +1,7 @@
 """The desk: routes, rates, splits, pins and fields, for requests that are fake at both ends."""
 
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -76,10 +76,24 @@ def test_a_request_that_begins_before_there_is_a_table_is_not_found():
     assert client.status == 404
 
 
+def test_a_client_with_ipv6_has_one_rate_for_all_addresses_of_its_network():
+    world = World(route(rates=(Rate(1, 1),)))
+    one, exchange = world.ask(client=ip_address("2001:db8::1"))
+    other, _ = world.ask(client=ip_address("2001:db8::ffff:0:0:2"))
+
+    assert (one.status, other.status) == (None, 429)
+    assert exchange.passage.client_text == "2001:db8::1"
+
+
 @pytest.mark.parametrize(
     ("rate", "lines", "other"),
     [
         (Rate(1, 1), {}, {"client": CLIENT + 1}),
+        (
+            Rate(1, 1),
+            {"client": ip_address("2001:db8::1")},
+            {"client": ip_address("2001:db8:0:1::")},
+        ),
         (Rate(1, 1, "header", "X-Key"), {"lines": [b"X-Key: a"]}, {"lines": [b"X-Key: b"]}),
         (Rate(1, 1, "route"), {}, None),
     ],
@@ -392,6 +406,32 @@ def test_a_rate_of_a_route_is_shared_out_among_workers_and_a_clients_is_not():
 
     takes = [[buckets.take(1, 0.0) for _ in range(4)] for buckets in (shared, own)]
     assert [each.count(0) for each in takes] == [1, 4]
+
+
+def test_who_connected_before_a_reload_is_judged_as_of_now():
+    world = World()
+    peer = world.desk.peer(world.tier.listeners[0], CLIENT)
+    assert world.desk.renewed(peer) is peer
+    assert not peer.is_trusted
+
+    world.adopt(route(), trusted=(ip_network(CLIENT),))
+
+    renewed = world.desk.renewed(peer)
+    assert renewed.is_trusted
+    assert (renewed.address, renewed.text) == (CLIENT, str(CLIENT))
+    assert world.desk.renewed(renewed) is renewed
+
+
+@pytest.mark.parametrize(
+    "listener", [Listener(port=81), Listener(port=80, tls=Tls(certificates=()))]
+)
+def test_who_connected_where_no_such_listener_is_any_more_is_judged_by_nobody(listener):
+    world = World()
+    peer = world.desk.peer(world.tier.listeners[0], CLIENT)
+
+    world.adopt(route(), listeners=(listener,))
+
+    assert world.desk.renewed(peer) is None
 
 
 def test_all_regions_proxies_are_believed():

@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from tests.running import write
+from tests.running import PATIENCE_S, write
 from tests.servers import Authority, free_port
 from tests.tiers import (
     PROXY,
@@ -13,6 +13,7 @@ from tests.tiers import (
     US,
     Asked,
     Origin,
+    Wire,
     request,
     running,
     tier,
@@ -234,6 +235,88 @@ async def test_a_client_has_as_many_connections_as_it_may_and_gets_others_once_t
             finally:
                 wire.close()
         kept[1].close()
+
+
+def preface(client: str) -> bytes:
+    return f"PROXY TCP4 {client} 127.0.0.1 4096 80\r\n".encode()
+
+
+async def answers(at, octets: bytes, address: str = "127.0.0.1") -> bool:
+    """Return whether a connection that begins with *octets*, from *address*, is answered."""
+    reader, writer = await asyncio.open_connection(PROXY, at.port, local_addr=(address, 0))
+    wire = Wire(reader, writer)
+    wire.send(octets)
+    return (await wire.ended()).startswith(b"HTTP/1.1 200 ")
+
+
+async def until_answered(at, octets: bytes) -> None:
+    """Connect until that is answered: that others have left is noticed in a moment."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not await answers(at, octets):
+            pass
+
+
+CLOSING = request("/", "Connection: close")
+
+
+async def test_connections_that_have_not_said_who_they_are_from_count_among_all(tmp_path):
+    port = free_port(PROXY)
+    proxy = {"listen": [{"port": port, "proxy_protocol": True}], "limits": {"connections": 2}}
+    async with (
+        tier(tmp_path, port=port, proxy=proxy) as it,
+        Origin(US[0], it.member_port),
+    ):
+        silent = [await it.open() for _ in range(2)]
+        silent[1].send(b"PROXY TCP4 ")
+        assert not await answers(it, preface("192.0.2.7") + CLOSING)
+        silent[0].close()
+        await until_answered(it, preface("192.0.2.7") + CLOSING)
+        silent[1].close()
+
+
+async def test_behind_a_balancer_connections_are_those_of_whom_it_names(tmp_path):
+    port = free_port(PROXY)
+    proxy = {
+        "listen": [{"port": port, "proxy_protocol": True}],
+        "limits": {"connections_per_client": 1},
+    }
+    async with (
+        tier(tmp_path, port=port, proxy=proxy) as it,
+        Origin(US[0], it.member_port),
+    ):
+        silent = [await it.open() for _ in range(3)]
+        kept = await it.open()
+        kept.send(preface("192.0.2.7") + request())
+        assert (await kept.response()).status == 200
+        assert not await answers(it, preface("192.0.2.7") + CLOSING)
+        assert await answers(it, preface("192.0.2.8") + CLOSING)
+        kept.close()
+        await until_answered(it, preface("192.0.2.7") + CLOSING)
+        for wire in silent:
+            wire.close()
+
+
+@pytest.mark.parametrize("limits", [{"connections": 2}, {"connections_per_client": 2}])
+async def test_connections_that_have_not_said_which_name_they_want_count_as_others(
+    tmp_path, limits
+):
+    port, plain = free_port(PROXY), free_port(PROXY)
+    passes = [{"server_names": ["www.example.com"], "service": "www.example.com"}]
+    listen = [{"port": port, "mode": "tcp", "pass": passes}, plain]
+    async with (
+        tier(tmp_path, port=port, proxy={"listen": listen, "limits": limits}) as it,
+        Origin(US[0], it.member_port),
+    ):
+        silent = [await it.open() for _ in range(2)]
+        for wire in silent:
+            wire.send(b"\x16\x03\x01")
+        assert await (await it.open()).ended() == b""  # so the others were accepted
+        it.port = plain
+        assert not await answers(it, CLOSING)
+        assert await answers(it, CLOSING, "127.0.0.2") == ("connections_per_client" in limits)
+        silent[0].close()
+        await until_answered(it, CLOSING)
+        silent[1].close()
 
 
 async def test_a_member_has_no_more_connections_than_it_may_and_the_others_wait(tmp_path):

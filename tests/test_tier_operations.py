@@ -1,12 +1,14 @@
 """The tier under load, while members, workers and files come and go: no request is lost."""
 
 import asyncio
+import json
 import os
 import re
 import resource
 import shutil
 import signal
 import socket
+import ssl
 from contextlib import AsyncExitStack, ExitStack
 from socket import create_connection
 from subprocess import PIPE
@@ -14,6 +16,8 @@ from subprocess import PIPE
 import aiohttp
 import pytest
 import yaml
+from h2.connection import H2Connection
+from h2.events import StreamEnded
 
 from tests.running import PATIENCE_S, service, write
 from tests.servers import Authority, free_port
@@ -28,7 +32,9 @@ from tests.tiers import (
     Origin,
     OwnProcess,
     request,
+    running,
     tier,
+    written,
 )
 
 MANY = 10_000
@@ -66,7 +72,7 @@ async def test_all_members_are_restarted_one_after_another_and_no_request_fails(
                 await member.start()
                 await it.line(" verdict ", member.address, "verdict=up", start=start)
             load.forget()
-            # Each comes back by itself, once the second after its last refusal is over.
+            # Each is back: it is shunned no longer once it is found to live.
             await load.hear(*US)
         assert not load.failures
         assert load.who == set(US)
@@ -161,6 +167,100 @@ async def test_a_reload_under_load_loses_no_request_and_no_connection(tmp_path):
         kept.close()
 
 
+async def trusts(it, *networks: str) -> None:
+    """Have a tier trust *networks*, and no others."""
+    whole = yaml.safe_load(it.path.read_text())
+    whole["proxy"]["trusted"] = list(networks)
+    write(it.path, yaml.safe_dump(whole))
+    await it.reload()
+
+
+async def test_requests_of_a_kept_connection_are_judged_by_the_networks_trusted_now(tmp_path):
+    told = request("/", "X-Forwarded-For: 192.0.2.7")
+    async with tier(tmp_path) as it, Origin(US[0], it.member_port) as origin:
+        kept = await it.open()
+        for networks, known in (
+            ([], "127.0.0.1"),
+            (["127.0.0.0/8"], "192.0.2.7, 127.0.0.1"),
+            ([], "127.0.0.1"),
+        ):
+            await trusts(it, *networks)
+            kept.send(told)
+            assert (await kept.response()).status == 200
+            assert origin.requests[-1].get("x-forwarded-for") == known
+        kept.close()
+
+
+async def test_streams_of_a_kept_connection_are_judged_by_the_networks_trusted_now(tmp_path):
+    authority, port = Authority(tmp_path), free_port(PROXY)
+    cert = authority.certificate("www.example.com")
+    listen = [{"port": port, "tls": {"certificates": [{"cert": str(cert)}]}}]
+    async with (
+        tier(tmp_path, port=port, proxy={"listen": listen}) as it,
+        Origin(US[0], it.member_port) as origin,
+    ):
+        context = ssl.create_default_context(cafile=authority.ca_file)
+        context.set_alpn_protocols(["h2"])
+        wire = await it.open(tls=context)
+        ours = H2Connection()
+        ours.initiate_connection()
+        for networks, known in (
+            (["127.0.0.0/8"], "192.0.2.7, 127.0.0.1"),
+            ([], "127.0.0.1"),
+        ):
+            await trusts(it, *networks)
+            fields = [(":method", "GET"), (":path", "/"), (":scheme", "https")]
+            fields += [(":authority", "www.example.com"), ("x-forwarded-for", "192.0.2.7")]
+            ours.send_headers(ours.get_next_available_stream_id(), fields, end_stream=True)
+            wire.send(ours.data_to_send())
+            events: list[object] = []
+            async with asyncio.timeout(PATIENCE_S):
+                while not any(isinstance(each, StreamEnded) for each in events):
+                    events += ours.receive_data(await wire.reader.read(65_536))
+            assert origin.requests[-1].get("x-forwarded-for") == known
+        wire.close()
+
+
+async def test_a_listener_that_is_no_more_lets_finish_what_it_took(tmp_path):
+    may_end = asyncio.Event()
+
+    async def waits(asked: Asked) -> None:
+        if asked.message.target == "/waits":
+            await may_end.wait()
+        asked.reply(b"done")
+
+    port, other = free_port(PROXY), free_port(PROXY)
+    async with (
+        tier(tmp_path, port=port, proxy={"listen": [port, other]}) as it,
+        Origin(US[0], it.member_port, waits) as origin,
+    ):
+        idle, busy, half = [await it.open() for _ in range(3)]
+        idle.send(request())
+        assert (await idle.response()).status == 200
+        busy.send(request("/waits"))
+        await origin.request(2)
+        half.send(request()[:-2])
+        it.port = other
+        kept = await it.open()
+        kept.send(request())
+        assert (await kept.response()).status == 200
+        whole = yaml.safe_load(it.path.read_text())
+        whole["proxy"]["listen"] = [other]
+        write(it.path, yaml.safe_dump(whole))
+        await it.reload()
+
+        assert await idle.ended() == b""
+        half.send(b"\r\n")
+        may_end.set()
+        for wire in (half, busy):
+            response = await wire.response()
+            assert (response.body, response.get("connection")) == (b"done", "close")
+            wire.close()
+        kept.send(request())
+        assert (await kept.response()).get("connection") is None
+        kept.close()
+
+
 async def test_a_broken_file_changes_nothing_and_is_said(tmp_path):
     async with tier(tmp_path) as it, Origin(US[0], it.member_port):
         whole = it.path.read_text()
@@ -209,6 +309,34 @@ async def test_a_tier_shows_by_which_configuration_it_serves(tmp_path):
         after = await shown()
     assert after[0] == before[0]
     assert after[1] != before[1]
+
+
+async def test_a_reader_of_the_access_log_that_stops_stops_no_request(tmp_path):
+    port, member_port = free_port(PROXY), free_port(US[0])
+    proxy = {
+        "listen": [port],
+        "services": {"www.example.com": {"port": member_port}},
+        "access_log": "stdout",
+        "workers": 2,
+    }
+    path = written(tmp_path, proxy, members={REGION: [US[0]]})
+    reads, writes = os.pipe()
+    async with AsyncExitStack() as stack:
+        stack.callback(os.close, reads)
+        it = await stack.enter_async_context(running(path, port, stdout=writes))
+        os.close(writes)
+        await stack.enter_async_context(Origin(US[0], member_port))
+        said = f"User-Agent: {'x' * 8000}"
+        for _ in range(10):
+            many = await asyncio.gather(*(it.get("/", said) for _ in range(30)))
+            assert {response.status for response in many} == {200}
+        with open(reads, "rb", closefd=False) as log:
+            reading = asyncio.create_task(asyncio.to_thread(log.read))
+            it.process.signal(signal.SIGTERM)
+            lines = (await reading).splitlines()
+        assert await it.process.ended() == 0
+    assert 8 < len(lines) <= 300
+    assert {json.loads(line)["status"] for line in lines} == {200}
 
 
 async def test_sigterm_lets_finish_what_runs_and_takes_no_more(tmp_path):

@@ -3,10 +3,12 @@
 The member here reads strictly and keeps what it was sent, octet for octet.
 """
 
+import asyncio
 import re
 
 import pytest
 
+from tests.running import PATIENCE_S
 from tests.servers import free_port
 from tests.tiers import PROXY, US, Asked, At, Origin, request, shared, written
 
@@ -441,3 +443,53 @@ async def test_what_comes_behind_a_response_is_never_the_next_clients(at, member
     async with Origin(US[0], member_port, says_more) as origin:
         assert (await at.get("/first")).body == b"/first"
         await next_one_is_right(at, origin)
+
+
+SMUGGLED = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled"
+
+
+@pytest.mark.parametrize("told", [f"Content-Length: {len(SMUGGLED)}", "Transfer-Encoding: chunked"])
+async def test_the_body_that_a_member_sends_late_to_a_head_is_never_the_next_clients(
+    at, member_port, told
+):
+    heads: list[Asked] = []
+
+    async def sends_it_late(asked: Asked) -> None:
+        if asked.message.method == "HEAD":
+            asked.say(f"HTTP/1.1 200 OK\r\n{told}\r\n\r\n".encode())
+            heads.append(asked)
+        else:
+            heads[0].say(SMUGGLED)  # once the next request is under way
+            await says_path(asked)
+
+    async with Origin(US[0], member_port, sends_it_late) as origin:
+        assert (await at.get("/first", method="HEAD")).status == 200
+        await next_one_is_right(at, origin)
+
+
+async def test_a_connection_on_which_something_comes_that_nobody_asked_for_is_closed(
+    at, member_port
+):
+    said: list[Asked] = []
+
+    async def keeps(asked: Asked) -> None:
+        said.append(asked)
+        await says_path(asked)
+
+    async with Origin(US[0], member_port, keeps) as origin:
+        assert (await at.get("/first")).body == b"/first"
+        said[0].say(SMUGGLED)
+        async with asyncio.timeout(PATIENCE_S):
+            await said[0].writer.wait_closed()
+        await next_one_is_right(at, origin)
+        assert origin.connections == 2
+
+
+async def test_a_connection_is_kept_after_a_head_that_tells_of_no_body(at, member_port):
+    async def says_nothing(asked: Asked) -> None:
+        asked.reply()
+
+    async with Origin(US[0], member_port, says_nothing) as origin:
+        for _ in range(3):
+            assert (await at.get("/first", method="HEAD")).status == 200
+        assert origin.connections == 1

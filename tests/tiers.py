@@ -476,11 +476,11 @@ class Tier(At):
 
 
 @asynccontextmanager
-async def running(path: Path, port: int) -> AsyncIterator[Tier]:
+async def running(path: Path, port: int, stdout: int = subprocess.DEVNULL) -> AsyncIterator[Tier]:
     """Give the tier of the file *path*, that serves."""
     process = await asyncio.create_subprocess_exec(
         *command("proxy", path, "--region", REGION),
-        stdout=subprocess.DEVNULL,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         env=environment(),
     )

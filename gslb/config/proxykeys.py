@@ -228,7 +228,7 @@ class LimitsSpec(Keys):
         50_000, "Connections of all clients."
     )
     connections_per_client: Annotated[int, *whole(1, CONNECTIONS_MAX)] | None = field(
-        None, "Connections of one address; null: as many as there are."
+        None, "Connections of one IPv4 address or IPv6 /64; null: as many as there are."
     )
 
 

@@ -170,8 +170,10 @@ class Front(Wired):
 
     def on_request(self, head: RequestHead) -> None:
         """Begin an exchange."""
-        desk, peer = self._desk, self.peer
-        passage = peer.pass_on(head, desk.draw_bits())
+        desk = self._desk
+        if (peer := desk.renewed(self.peer)) is not None:
+            self.peer = peer
+        passage = self.peer.pass_on(head, desk.draw_bits())
         request = Request(
             head.method,
             head.target,
@@ -181,7 +183,7 @@ class Front(Wired):
             passage.scheme,
             passage.client,
         )
-        self._closes = not head.keep_alive or desk.draining
+        self._closes = not head.keep_alive or desk.draining or peer is None
         exchange = self._exchange = Exchange(desk, self, head, request, passage, desk.now_s())
         exchange.begin()
 

@@ -133,6 +133,7 @@ class Http2Front(Wired):
     def on_request(self, stream: int, head: RequestHead) -> None:
         """Begin an exchange."""
         desk = self.desk
+        self.peer = desk.renewed(self.peer) or self.peer
         client = self._streams[stream] = StreamClient(self, stream)
         passage = self.peer.pass_on(head, desk.draw_bits())
         request = Request(

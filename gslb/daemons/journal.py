@@ -2,21 +2,29 @@
 
 Lines are put together when a request is over, and written by the sweep, so that a request costs no
 system call.  A file is opened to be appended to, and opened anew at each reload: whoever moves it
-away (logrotate) tells by SIGHUP.  If it cannot be written, lines are dropped and counted: a full
-disk must not stop requests.
+away (logrotate) tells by SIGHUP.
+
+Requests never wait for it.  What a pipe has no room for is held, up to a bound, and what is beyond,
+or cannot be written at all, is dropped and counted: neither a full disk nor a reader that stopped
+may stop requests.  A line that was written in part is finished before any other.
 """
 
 from __future__ import annotations
 
-import os
+import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from gslb.daemons.outlet import Outlet
 from gslb.proxy.accesslog import AccessLog, Entry
 from gslb.proxy.exchange import Exchange
 
-HELD_MAX: Final = 65_536  # octets of lines that are held before they are written at once
-STDOUT: Final = "stdout"
+BATCH: Final = 65_536  # octets of lines that are held before they are written at once
+AGAIN: Final = 16_384  # octets that come until room is looked for again
+HELD_MAX: Final = 1 << 20  # octets of lines that are held while nobody reads them
+LAST_S: Final = 2.0  # how long a reader is given at the end
+LAST_TRIES: Final = 400  # a pipe may have room for little, and it is looked for that often
 
 
 class Journal:
@@ -28,9 +36,12 @@ class Journal:
     def __init__(self, clock: Callable[[], float], wall: Callable[[], float]) -> None:
         self._clock = clock
         self._wall = wall
-        self._file: int | None = None
-        self._lines: list[bytes] = []
+        self._outlet: Outlet | None = None
+        self._lines: deque[bytes] = deque()
+        self._rest = b""  # of what was given to the outlet last
+        self._is_cut = False  # whether that begins within a line
         self._held = 0
+        self._write_at = BATCH
         self._show: Callable[[Entry], bytes] = AccessLog().line
         self.dropped = 0
 
@@ -39,45 +50,86 @@ class Journal:
 
         *show* makes lines of entries.
         """
-        fresh: int | None
-        if where is None:
-            fresh = None
-        elif where == STDOUT:
-            fresh = os.dup(1)
-        else:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            fresh = os.open(where, flags, 0o640)
+        fresh = None if where is None else Outlet(where)
+        self._show = show
+        if fresh is not None and self._outlet is not None and fresh.is_same(self._outlet):
+            fresh.close()  # what waits for room there goes on waiting
+            return
         self.close()
-        self._file, self._show = fresh, show
+        self._outlet = fresh
 
     def note(self, exchange: Exchange) -> None:
         """Note that an exchange is over."""
-        if self._file is None:
+        if self._outlet is None:
+            return
+        if self._held >= HELD_MAX:
+            self.dropped += 1
             return
         line = self._show(_entry(exchange, self._clock(), self._wall()))
         self._lines.append(line)
         self._held += len(line)
-        if self._held >= HELD_MAX:
+        if self._held >= self._write_at:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is held."""
-        lines, self._lines, self._held = self._lines, [], 0
-        if not lines or self._file is None:
+        """Write what is held, as far as there is room."""
+        outlet = self._outlet
+        if outlet is None or not self._held:
             return
-        octets = b"".join(lines)
-        try:
-            while octets:
-                octets = octets[os.write(self._file, octets) :]
-        except OSError:
-            self.dropped += octets.count(b"\n")
+        if outlet.claim():
+            try:
+                self._write(outlet)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self._drop(keeps_cut=True)
+            if not self._is_cut:
+                outlet.release()
+        self._write_at = max(BATCH, self._held + AGAIN) if self._held else BATCH
+
+    def _write(self, outlet: Outlet) -> None:
+        while self._held:
+            piece = self._rest = self._rest or self._piece(outlet.piece_max)
+            count = outlet.write(piece)
+            self._rest = piece[count:]
+            self._held -= count
+            if count:
+                self._is_cut = not piece.endswith(b"\n", 0, count)
+
+    def _piece(self, most: int | None) -> bytes:
+        """Take whole lines, of *most* octets together or else one."""
+        lines = self._lines
+        taken = [lines.popleft()]
+        size = len(taken[0])
+        while lines and (most is None or size + len(lines[0]) <= most):
+            size += len(lines[0])
+            taken.append(lines.popleft())
+        return b"".join(taken)
+
+    def _drop(self, *, keeps_cut: bool = False) -> None:
+        """Drop what is held, but perhaps the end of a line whose beginning was written."""
+        rest = self._rest
+        kept = rest[: rest.index(b"\n") + 1] if self._is_cut and keeps_cut else b""
+        self.dropped += rest.count(b"\n", len(kept)) + len(self._lines)
+        self._lines.clear()
+        self._rest, self._held, self._is_cut = kept, len(kept), bool(kept)
+
+    async def finish(self) -> None:
+        """Write what is held, if it is taken in a moment, and close."""
+        for _ in range(LAST_TRIES):
+            self.flush()
+            if not self._held:
+                break
+            await asyncio.sleep(LAST_S / LAST_TRIES)
+        self.close()
 
     def close(self) -> None:
-        """Write what is held, and close."""
+        """Write what there is room for, and close."""
         self.flush()
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        self._drop()
+        if self._outlet is not None:
+            self._outlet.close()
+            self._outlet = None
 
 
 def _entry(exchange: Exchange, now_s: float, wall_s: float) -> Entry:

@@ -22,10 +22,10 @@ from typing import Final, TypeVar
 from gslb.errors import GslbError
 from gslb.model import Address
 from gslb.proxy import hello, preface
+from gslb.proxy.admission import Admission
 
 BACKLOG: Final = 4096
 ACCEPTED_MAX: Final = 64  # connections taken at once, before others are looked after
-GREETED_MAX: Final = 4096  # connections that are looked at, or shake hands, at once
 PEEK_MAX: Final = 16_384
 PEEK_S: Final = 10.0  # how long what is peeked at may take to come
 HANDSHAKE_S: Final = 10.0
@@ -33,7 +33,7 @@ RESTS_S: Final = 0.1  # after the process has no more file descriptors
 
 T = TypeVar("T")
 Factory = Callable[[Address], asyncio.BaseProtocol | None]
-Undo = Callable[[asyncio.BaseProtocol, Address], None]
+Undo = Callable[[asyncio.BaseProtocol | None, Address | None], None]
 ByName = Callable[[str | None], Factory | None]
 
 
@@ -41,11 +41,13 @@ ByName = Callable[[str | None], Factory | None]
 class Treatment:
     """What is done with a connection.
 
-    `make` returns its protocol, or None for a client that has enough of them; `undo` is told of a
-    protocol that was made in vain, since the handshake failed.  `by_name` returns what makes it by
-    the server name that is asked for.  `secure` is the context of TLS.
+    `admission` gives it a place, from when it is accepted.  `make` returns its protocol, or None
+    where nobody serves it; `undo` is told of one that came to nothing: its protocol, if that was
+    made, and its client, if that is known.  `by_name` returns what makes the protocol by the server
+    name that is asked for.  `secure` is the context of TLS.
     """
 
+    admission: Admission
     make: Factory
     undo: Undo
     secure: ssl.SSLContext | None = None
@@ -93,12 +95,13 @@ class Listening:
             except OSError:
                 self._rest()
                 return
-            if len(self._tasks) >= GREETED_MAX:
+            treatment, peer = self.treatment, ip_address(found[0].split("%")[0])
+            if treatment.admission.enter(None if treatment.has_preface else peer):
+                task = self._loop.create_task(self._treat(sock, peer, treatment))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            else:
                 sock.close()
-                continue
-            task = self._loop.create_task(self._treat(sock, ip_address(found[0].split("%")[0])))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
 
     def _rest(self) -> None:
         """Accept none for a moment: the system has no room, and would say so again at once."""
@@ -109,52 +112,57 @@ class Listening:
         if self._socket.fileno() >= 0:
             self._loop.add_reader(self._socket.fileno(), self._accept)
 
-    async def _treat(self, sock: socket.socket, client: Address) -> None:
-        treatment = self.treatment
+    async def _treat(self, sock: socket.socket, peer: Address, treatment: Treatment) -> None:
+        client = None if treatment.has_preface else peer
         protocol: asyncio.BaseProtocol | None = None
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if treatment.has_preface:
+            if client is None:
                 async with asyncio.timeout(PEEK_S):
-                    client = await _past_preface(sock, client)
+                    named = await _past_preface(sock, peer)
+                if not treatment.admission.name(named):
+                    raise ConnectionRefusedError
+                client = named
             make: Factory | None = treatment.make
             if treatment.by_name is not None:
                 async with asyncio.timeout(PEEK_S):
                     make = treatment.by_name(await _name_asked_for(sock))
             protocol = None if make is None else make(client)
             if protocol is None:
-                sock.close()
-                return
-            made = protocol
-            if treatment.secure is None:
-                await self._loop.connect_accepted_socket(lambda: made, sock)
-            else:
-                await self._loop.connect_accepted_socket(
-                    lambda: made,
-                    sock,
-                    ssl=treatment.secure,
-                    ssl_handshake_timeout=HANDSHAKE_S,
-                    ssl_shutdown_timeout=1.0,
-                )
+                raise ConnectionRefusedError
+            await self._connect(sock, protocol, treatment.secure)
         except (OSError, TimeoutError, GslbError):
-            # A peer that went away, took too long, or spoke something else: its connection is over.
+            # It is not served, or its peer went away, took too long, or spoke something else.
             self._undo(sock, treatment, protocol, client)
         except BaseException:
             self._undo(sock, treatment, protocol, client)
             raise
+
+    async def _connect(
+        self, sock: socket.socket, protocol: asyncio.BaseProtocol, secure: ssl.SSLContext | None
+    ) -> None:
+        if secure is None:
+            await self._loop.connect_accepted_socket(lambda: protocol, sock)
+        else:
+            await self._loop.connect_accepted_socket(
+                lambda: protocol,
+                sock,
+                ssl=secure,
+                ssl_handshake_timeout=HANDSHAKE_S,
+                ssl_shutdown_timeout=1.0,
+            )
 
     def _undo(
         self,
         sock: socket.socket,
         treatment: Treatment,
         protocol: asyncio.BaseProtocol | None,
-        client: Address,
+        client: Address | None,
     ) -> None:
         with suppress(OSError):
             sock.close()
-        if protocol is not None:
-            treatment.undo(protocol, client)
+        treatment.undo(protocol, client)
 
 
 async def _past_preface(sock: socket.socket, client: Address) -> Address:

@@ -35,6 +35,7 @@ from gslb.daemons.passing import Passing, pass_for
 from gslb.daemons.tiernative import cutter_for, line_of
 from gslb.health.belief import Belief
 from gslb.model import Address, Member
+from gslb.proxy.admission import Admission
 from gslb.proxy.desk import Desk
 from gslb.proxy.exchange import Exchange
 from gslb.proxy.forwarding import Peer
@@ -59,8 +60,6 @@ class Worker:
         self._brief: Brief | None = None
         self._listening: dict[tuple[str, int], Listening] = {}
         self._fronts: set[Any] = set()
-        self._by_client: dict[Address, int] = {}
-        self._admitted = 0
         self._pools: dict[Target, Pool] = {}
         self._retired: list[Pool] = []
         self._secured: dict[str, ssl.SSLContext] = {}
@@ -76,6 +75,7 @@ class Worker:
             connector=self,
             on_done=self._journal.note,
         )
+        self._admission = Admission(self.desk)
         self._drained = asyncio.Event()
 
     async def run(self, sock: socket.socket) -> None:
@@ -86,8 +86,8 @@ class Worker:
         await self._drained.wait()
         for task in tasks:
             task.cancel()
+        await self._journal.finish()
         line.say(self._figures())
-        self._journal.close()
         await asyncio.sleep(0)
         line.close()
 
@@ -146,6 +146,7 @@ class Worker:
         )
         self.desk.believe(self._belief)
         self._keep_pools()
+        self._drain_unheard()
         return Ready()
 
     def _listen(self, treatments: dict[tuple[str, int], Treatment]) -> None:
@@ -165,12 +166,19 @@ class Worker:
         for key, treatment in treatments.items():
             self._listening[key].treatment = treatment
 
+    def _drain_unheard(self) -> None:
+        """Let connections finish whose listener is no more, and so nobody who judges them."""
+        for front in list(self._fronts):
+            if not isinstance(front, Passing) and self.desk.renewed(front.peer) is None:
+                front.drain()
+
     def _treatment(self, listener: Listener) -> Treatment:
         secure = None if listener.tls is None else certs.Secured.of(listener.tls).context
         if listener.mode == "tcp":
             by_name = partial(self._passing_by_name, listener)
             makers = self._passing_by_name(listener, None)
             return Treatment(
+                self._admission,
                 makers if makers is not None else _nobody,
                 self._left,
                 secure,
@@ -178,13 +186,10 @@ class Worker:
                 by_name if listener.looks_at_names else None,
             )
         make: Factory = partial(self._front, listener)
-        return Treatment(make, self._left, secure, listener.proxy_protocol)
+        return Treatment(self._admission, make, self._left, secure, listener.proxy_protocol)
 
     def _front(self, listener: Listener, client: Address) -> asyncio.BaseProtocol | None:
-        if not self._admit(client):
-            return None
         if (peer := self.desk.peer(listener, client)) is None:
-            self._left(None, client)
             return None
         http1 = partial(self._kept, Front, peer)
         if listener.tls is None or not listener.tls.http2:
@@ -203,33 +208,14 @@ class Worker:
         route = pass_for(listener.passes, name)
         return None if route is None else partial(self._passing, route)
 
-    def _passing(self, route: PassRoute, client: Address) -> asyncio.BaseProtocol | None:
-        if not self._admit(client):
-            return None
+    def _passing(self, route: PassRoute, client: Address) -> asyncio.BaseProtocol:
         passing = Passing(self.desk, route, client, self._left)
         self._fronts.add(passing)
         return passing
 
-    def _admit(self, client: Address) -> bool:
-        """Count a connection of *client*, unless there are as many as may be."""
-        limits = self.desk.limits
-        held = self._by_client.get(client, 0)
-        most = limits.connections_per_client
-        if self._admitted >= limits.connections_max or (most is not None and held >= most):
-            self.desk.tally.count("gslb_proxy_refused_connections_total")
-            return False
-        self._admitted += 1
-        self._by_client[client] = held + 1
-        return True
-
-    def _left(self, front: Any, client: Address) -> None:
+    def _left(self, front: Any, client: Address | None) -> None:
         self._fronts.discard(front)
-        self._admitted -= 1
-        held = self._by_client.get(client, 0) - 1
-        if held > 0:
-            self._by_client[client] = held
-        else:
-            self._by_client.pop(client, None)
+        self._admission.leave(client)
 
     # What the desk asks.
 

@@ -15,6 +15,8 @@ from collections.abc import Collection, Sequence
 from math import gcd, inf
 from typing import Final
 
+from gslb.health.belief import Belief, Word
+from gslb.health.verdict import Verdict
 from gslb.model import Address, Member, Regions, Service
 from gslb.proxy import affinity, leasttime, slowstart
 from gslb.proxy.balance import Balancer, build
@@ -51,6 +53,7 @@ class Chooser:
         self._drained_s: dict[Key, float] = {}
         self._grows_s = inf  # when the next share grows
         self._shunned: dict[Target, float] = {}
+        self._fallen: set[Target] = set()  # believed to be dead, and not yet seen to live again
         self._ejector: Ejector | None = None
         self._out: frozenset[Target] = frozenset()
         self._local: list[Target] = []
@@ -99,6 +102,7 @@ class Chooser:
             target = self._targets.pop(key)
             dropped.append(target)
             self._shunned.pop(target, None)
+            self._fallen.discard(target)
             if key not in names:
                 self._since_s.pop(key, None)
                 self._drained_s.pop(key, None)
@@ -115,6 +119,7 @@ class Chooser:
         self._ahead_s = wall_s - now_s
         self._beliefs = beliefs
         self._note_changes(beliefs, now_s, is_first=is_first)
+        self._note_risen(beliefs)
         self._weigh(now_s)
 
     def _note_changes(self, beliefs: Beliefs, now_s: float, *, is_first: bool) -> None:
@@ -132,6 +137,19 @@ class Chooser:
                 else:
                     # Those that were there when this process began are warm.
                     self._since_s.setdefault(key, -inf if is_first else now_s)
+
+    def _note_risen(self, beliefs: Beliefs) -> None:
+        """Shun no longer who was dead and was found to live: what was seen here is older than that.
+
+        One of whom nothing is known any more was not found to live.
+        """
+        for target in self._targets.values():
+            belief = beliefs(target.member)
+            if not belief.lives:
+                self._fallen.add(target)
+            elif target in self._fallen and _is_known_to_live(belief):
+                self._fallen.discard(target)
+                self._shunned.pop(target, None)
 
     def _weigh(self, now_s: float) -> None:
         assert self._beliefs is not None, "beliefs come before requests"
@@ -368,6 +386,10 @@ def name_of(member: Member, port: int) -> str:
     """Return the name of the target that a member is: its address and port."""
     address = str(member.address)
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _is_known_to_live(belief: Belief) -> bool:
+    return belief.verdict is Verdict.UP or belief.forced is Word.UP
 
 
 def _passed(group: Group, hops: Collection[bytes]) -> bool:

@@ -23,6 +23,7 @@ from gslb.proxy.forwarding import DRAW_BITS, Peer
 from gslb.proxy.hashing import key_for
 from gslb.proxy.head import CHUNKED, Fields, ResponseHead
 from gslb.proxy.headreader import Cutter
+from gslb.proxy.holder import holder_of
 from gslb.proxy.request import Request
 from gslb.proxy.table import Rule, Table, compile_table
 from gslb.proxy.tally import NO_ROUTE, Tally
@@ -148,6 +149,10 @@ class Desk:
         forwarder = None if self.table is None else self.table.forwarders.get(listener.port)
         return None if forwarder is None else forwarder.peer(address)
 
+    def renewed(self, peer: Peer) -> Peer | None:
+        """Return *peer* as it is judged now; None once a reload took its listener away."""
+        return None if self.table is None else self.table.renewed(peer)
+
     def draw_bits(self) -> int:
         """Return the chance that the ids of one request are made of."""
         return self._bits(DRAW_BITS)
@@ -179,7 +184,7 @@ class Desk:
         request, now_s = exchange.request, self.now_s()
         for rate, buckets in _rule(exchange).rates:
             if rate.by == "client":
-                key = hash(request.client)
+                key = hash(holder_of(request.client))
             elif rate.by == "header":
                 key = hash(request.header(rate.name.lower().encode()))
             else:

@@ -146,10 +146,10 @@ class Forwarder:
 class Peer:
     """One connection's other end; `address` may be a proxy's, and `is_trusted` says so."""
 
-    __slots__ = ("_element", "_forwarder", "_node", "_start", "address", "is_trusted", "text")
+    __slots__ = ("_element", "_node", "_start", "address", "forwarder", "is_trusted", "text")
 
     def __init__(self, forwarder: Forwarder, node: Node) -> None:
-        self._forwarder = forwarder
+        self.forwarder = forwarder
         self._node = node
         self.address = node.address
         self.text = node.text.decode()
@@ -167,7 +167,7 @@ class Peer:
         kept = [pair for pair in passing if pair[0] not in OWN]
         digits = b"%048x" % (draw | _NOT_ZERO)
         request_id = digits[:32]
-        forwarder = self._forwarder
+        forwarder = self.forwarder
         authority = head.authority
         via = forwarder.vias[head.minor]
         if len(kept) == len(passing):
@@ -206,7 +206,7 @@ class Peer:
     ) -> Passage:
         """Pass on what is believed of *own*, the fields that a trusted peer sent."""
         chain, elements, added = self._ways(own, authority)
-        client = client_of(chain, self._node, self._forwarder.trusted)
+        client = client_of(chain, self._node, self.forwarder.trusted)
         scheme, host, port = self._asked(own, elements, authority)
         if (found := _only(own, b"x-request-id")) and _ID.fullmatch(found):
             request_id = found
@@ -219,7 +219,7 @@ class Peer:
             hops = [hop.strip(b" \t") for hop in b",".join(came).split(b",", HOPS_MAX)]
             passage.may_cross = (
                 len(hops) < HOPS_MAX
-                and self._forwarder.region not in hops
+                and self.forwarder.region not in hops
                 and all(map(_REGION.fullmatch, hops))
             )
             passage.hops = tuple(hop for hop in hops[:HOPS_MAX] if _REGION.fullmatch(hop))
@@ -262,7 +262,7 @@ class Peer:
 
         Each is believed if it is told once: a list may hold what a client wrote.
         """
-        forwarder = self._forwarder
+        forwarder = self.forwarder
         told = _only(own, b"x-forwarded-proto") or (
             elements[-1].get(b"proto", b"") if elements else b""
         )

@@ -62,7 +62,7 @@ from gslb.proxy.haproxypools import (
     pools_of,
 )
 from gslb.proxy.haproxyroutes import page_file, reply
-from gslb.proxy.haproxywords import milliseconds, word
+from gslb.proxy.haproxywords import HOLDER, milliseconds, word
 from gslb.tier import KIB, Certificate, Listener, Respond, Tier
 
 __all__ = ["PROXIES", "Rendered", "Wanted", "render"]
@@ -267,7 +267,7 @@ def _admitting(tier: Tier) -> Iterator[str]:
     yield f"maxconn {tier.limits.connections_max}"
     most = tier.limits.connections_per_client
     if most is not None:
-        yield "tcp-request session track-sc0 src table clients"
+        yield f"tcp-request session track-sc0 {HOLDER} table clients"
         yield f"tcp-request session reject if {{ sc0_conn_cur gt {most} }}"
 
 

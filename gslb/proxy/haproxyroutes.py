@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gslb.proxy import affinity
 from gslb.proxy.haproxypools import key_of, suffix
-from gslb.proxy.haproxywords import argument, literal, milliseconds, phrase, word
+from gslb.proxy.haproxywords import HOLDER, argument, literal, milliseconds, phrase, word
 from gslb.proxy.splitting import part_of
 from gslb.tier import KIB, Deny, Forward, Has, Match, Page, Rate, Redirect, Respond, Route, Tier
 
@@ -215,7 +215,7 @@ def _rates(tier: Tier, index: int, rates: Sequence[Rate]) -> Iterator[str]:
     """Yield the limits of a route: only requests that are let through count."""
     first = first_counter(tier)
     for number, rate in enumerate(rates):
-        key = {"client": "src", "route": "int(1)"}.get(rate.by)
+        key = {"client": HOLDER, "route": "int(1)"}.get(rate.by)
         key = key or f"req.fhdr({argument(rate.name)}),sha2(256)"
         counter = first + number
         yield f"http-request track-sc{counter} {key} table {table_of(index, number)} if r{index}"

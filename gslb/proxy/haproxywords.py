@@ -15,6 +15,7 @@ BARE = re.compile(r"[A-Za-z0-9_.:/@+=-]+")
 NAME = re.compile(r"[A-Za-z0-9_.-]+")  # a proxy's or server's, a region's
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2
 ARGUMENT = re.compile(r"[A-Za-z0-9_.~!*:@\[\]-]+")  # needs no quotes within an expression
+HOLDER = "src,ipmask(32,64)"  # whom clients are counted as (`gslb.proxy.holder`)
 TIME_MAX_S = 24 * 86_400.0  # HAProxy counts milliseconds in 31 bits
 
 

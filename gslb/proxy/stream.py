@@ -262,7 +262,7 @@ class ResponseStream:
 
     @property
     def is_clean(self) -> bool:
-        """Whether another request can be sent: the response was whole, and nothing came behind."""
+        """Whether another request can be sent: the response was whole, and nothing comes behind."""
         return self.mode == Mode.WAITING and not self._buffer
 
     def feed(self, octets: bytes) -> None:
@@ -326,7 +326,8 @@ class ResponseStream:
             if octets:
                 sink.on_data(octets)
         elif not length:
-            self.mode, self._buffer = Mode.WAITING, octets
+            may_come = self._method == b"HEAD" and _tells_a_body(head)
+            self.mode, self._buffer = Mode.OVER if may_come else Mode.WAITING, octets
             sink.on_response(head)
             sink.on_end([])
         elif length == CHUNKED:
@@ -361,3 +362,14 @@ class ResponseStream:
         if chunks.is_done:
             self.mode, self._buffer = Mode.WAITING, chunks.rest
             self._sink.on_end(chunks.trailers)
+
+
+def _tells_a_body(head: ResponseHead) -> bool:
+    """Return whether a body is told of that is not to come: a faulty member may send it later.
+
+    It could not be told from the next response then, once that is asked for.
+    """
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and int(value))
+        for name, value in head.fields
+    )

@@ -16,7 +16,7 @@ from gslb.model import Network, Regions, Service
 from gslb.proxy.bucket import Buckets
 from gslb.proxy.budget import Budget
 from gslb.proxy.chooser import Chooser
-from gslb.proxy.forwarding import Forwarder
+from gslb.proxy.forwarding import Forwarder, Peer
 from gslb.proxy.pins import Pins
 from gslb.proxy.rules import Matcher
 from gslb.proxy.splitting import Split
@@ -56,6 +56,17 @@ class Table:
     choosers: Mapping[str, Chooser]
     forwarders: Mapping[int, Forwarder]
     pages: Mapping[int, Page] = field(default_factory=dict)
+
+    def renewed(self, peer: Peer) -> Peer | None:
+        """Return *peer*, perhaps of a table before, as this one has it: by whom it trusts.
+
+        None where there is no such listener any more, or one that speaks another scheme.
+        """
+        before = peer.forwarder
+        now = self.forwarders.get(before.port)
+        if now is None or now.scheme != before.scheme:
+            return None
+        return peer if now is before else now.peer(peer.address)
 
     def onward(self, hops: Sequence[bytes]) -> bytes:
         """Return the line by which a request tells another region's proxy where it was."""
