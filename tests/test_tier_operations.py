@@ -12,20 +12,13 @@ from subprocess import PIPE
 import pytest
 import yaml
 
+from tests.load import Load
+from tests.messages import request
+from tests.origins import EU, US, Asked, Origin, OwnProcess
 from tests.running import PATIENCE_S, service, write
 from tests.servers import Authority, free_port
-from tests.tiers import (
-    EU,
-    PROXY,
-    REGION,
-    US,
-    Asked,
-    Load,
-    Origin,
-    OwnProcess,
-    request,
-    tier,
-)
+from tests.tiers import REGION, tier
+from tests.wires import PROXY
 
 MANY = 10_000
 ROOM = MANY + 2_000  # file descriptors

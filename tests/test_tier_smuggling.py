@@ -10,6 +10,8 @@ import re
 
 import pytest
 
+from tests.messages import request
+from tests.origins import US, Asked, Origin
 from tests.servers import free_port
 from tests.smuggling import (
     BODY_MAX,
@@ -25,7 +27,8 @@ from tests.smuggling import (
     halves,
     whole,
 )
-from tests.tiers import PROXY, US, Asked, At, Origin, request, shared, written
+from tests.tiers import shared, written
+from tests.wires import PROXY, At
 
 
 @pytest.fixture(scope="module")
