@@ -1,5 +1,6 @@
 """Targets for tests of the proxy, made in a line."""
 
+from collections import Counter
 from ipaddress import ip_address
 
 from hypothesis import strategies as st
@@ -29,3 +30,8 @@ def draws():
 def each_place(total):
     """Return one draw in the middle of each of *total* equal parts of [0, 1)."""
     return [(place + 0.5) / total for place in range(total)]
+
+
+def spread(balancer, count, *avoided):
+    """Return how often *balancer* picks each, drawn at *count* places, without those *avoided*."""
+    return Counter(balancer.pick(0, draw, 0.0, avoided) for draw in each_place(count))

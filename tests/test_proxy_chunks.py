@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gslb.errors import MessageError
-from gslb.proxy.chunks import LAST, LINE_MAX, TRAILERS_MAX, ChunkReader, chunk, last
+from gslb.proxy.chunks import (
+    FIELDS_MAX,
+    LAST,
+    LINE_MAX,
+    TINY,
+    TINY_MAX,
+    TRAILERS_MAX,
+    ChunkReader,
+    chunk,
+    last,
+)
 
 BEHIND = [b"", b"\r\n", b"GET / HTTP/1.1\r\n", b"0\r\n\r\n"]
 
@@ -118,6 +128,31 @@ def test_trailers_too_long_are_said_to_be_that():
         ChunkReader().feed(b"0\r\n" + b"a" * TRAILERS_MAX)
 
     assert refused.value.status == 431
+
+
+def test_as_many_trailers_may_come_as_there_may_be():
+    as_many = b"0\r\n" + b"X: 1\r\n" * FIELDS_MAX
+    assert read(as_many + b"\r\n") == (b"", [(b"x", b"1")] * FIELDS_MAX, b"")
+
+    with pytest.raises(MessageError, match=f"more than {FIELDS_MAX} trailers") as refused:
+        read(as_many + b"X: 1\r\n\r\n")
+    assert refused.value.status == 431
+
+
+def test_a_body_may_be_cut_small_but_not_for_ever():
+    reader, tiny = ChunkReader(), chunk(b"x")
+    assert reader.feed(tiny * TINY_MAX) == b"x" * TINY_MAX
+
+    with pytest.raises(MessageError, match="tiny"):
+        reader.feed(tiny)
+
+
+def test_chunks_that_are_tiny_are_made_up_for_by_great_ones():
+    great, tiny = chunk(b"x" * TINY * TINY_MAX), chunk(b"x")
+
+    body, _, _ = read(great + tiny * TINY_MAX + LAST)
+
+    assert len(body) == TINY * TINY_MAX + TINY_MAX
 
 
 @pytest.mark.parametrize("ending", [b"\x00", b"\x01 "])

@@ -482,6 +482,11 @@ def test_a_status_line_that_is_none_is_refused(line):
     refused(502, told, line=line)
 
 
+def test_a_reason_with_a_control_character_does_not_go_on():
+    assert told(line=b"HTTP/1.1 200 a\x01b").reason == b""
+    assert told(line=b"HTTP/1.1 200 a\tb").reason == b"a\tb"
+
+
 @pytest.mark.parametrize(
     ("method", "status", "lines", "length", "passing"),
     [

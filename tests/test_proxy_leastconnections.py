@@ -1,6 +1,5 @@
 """Least connections: the least loaded for its weight, and equals by weight."""
 
-from collections import Counter
 from fractions import Fraction
 from random import Random
 
@@ -9,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gslb.proxy.leastconnections import FEW, LeastConnections
-from tests.targets import draws, each_place, targets, weights
+from tests.targets import draws, spread, targets, weights
 
 
 @given(weights(size_max=FEW), st.lists(st.integers(0, 9), max_size=FEW), draws())
@@ -25,28 +24,25 @@ def test_of_a_few_the_least_loaded_for_its_weight_is_picked(given_weights, activ
 @given(weights(size_max=FEW))
 def test_an_idle_service_has_the_shares_that_were_written(given_weights):
     of = targets(*given_weights)
-    balancer = LeastConnections(of)
 
-    got = Counter(balancer.pick(0, draw, 0.0) for draw in each_place(sum(given_weights)))
+    got = spread(LeastConnections(of), sum(given_weights))
 
     assert got == {each: each.weight for each in of}
 
 
 def test_equals_that_are_not_neighbours_share_evenly():
     first, _, third, _ = of = targets(1, 1, 1, 1, active=(2, 3, 2, 9))
-    balancer = LeastConnections(of)
 
-    got = Counter(balancer.pick(0, draw, 0.0) for draw in each_place(100))
+    got = spread(LeastConnections(of), 100)
 
     assert got == {first: 50, third: 50}
 
 
-@given(weights(size_min=FEW + 1), draws())
-def test_of_many_an_idle_one_is_picked_by_weight(given_weights, draw):
+@given(weights(size_min=FEW + 1))
+def test_of_many_an_idle_one_is_picked_by_weight(given_weights):
     of = targets(*given_weights)
-    total = sum(given_weights)
 
-    got = Counter(LeastConnections(of).pick(0, draw, 0.0) for draw in each_place(total))
+    got = spread(LeastConnections(of), sum(given_weights))
 
     assert got == {each: each.weight for each in of}
 
@@ -54,18 +50,16 @@ def test_of_many_an_idle_one_is_picked_by_weight(given_weights, draw):
 @pytest.mark.parametrize("busy", range(3))
 def test_two_equals_of_three_share_evenly_and_the_third_has_nothing(busy):
     of = targets(1, 1, 1, active=[each == busy for each in range(3)])
-    balancer = LeastConnections(of)
 
-    got = Counter(balancer.pick(0, draw, 0.0) for draw in each_place(100))
+    got = spread(LeastConnections(of), 100)
 
     assert got == {each: 50 for each in of if not each.active}
 
 
 def test_of_many_the_better_of_two_is_picked_exactly_as_often_as_the_two_are_drawn():
     of = targets(*[1] * 10, active=range(10))
-    balancer = LeastConnections(of)
 
-    got = Counter(balancer.pick(0, draw, 0.0) for draw in each_place(90))
+    got = spread(LeastConnections(of), 90)
 
     # Of 90 pairs in order, a target with k busier ones is the better of 2k.
     assert got == {each: 2 * (9 - each.active) for each in of if each.active < 9}
@@ -74,7 +68,7 @@ def test_of_many_the_better_of_two_is_picked_exactly_as_often_as_the_two_are_dra
 def test_of_many_a_heavy_one_is_compared_by_its_load_a_weight():
     heavy, *light = of = targets(3, *[1] * 9, active=(2, *[1] * 9))
 
-    got = Counter(LeastConnections(of).pick(0, draw, 0.0) for draw in each_place(12 * 99))
+    got = spread(LeastConnections(of), 12 * 99)
 
     # 2/3 is less than 1: whenever it is among the two, it is the one.
     first = Fraction(3, 12)

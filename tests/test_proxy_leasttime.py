@@ -1,6 +1,5 @@
 """Least response time: what was slow is avoided at once, and tried again later."""
 
-from collections import Counter
 from math import exp
 
 import pytest
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 
 from gslb.proxy.leastconnections import FEW
 from gslb.proxy.leasttime import DECAY_S, FAILED_S, LeastTime, cost, observe
-from tests.targets import draws, each_place, targets, weights
+from tests.targets import draws, each_place, spread, targets, weights
 
 times_s = st.floats(0.0, 100.0)
 
@@ -86,9 +85,8 @@ def test_a_heavy_one_may_have_more_under_way():
 @given(weights(size_max=FEW))
 def test_equals_share_by_weight(given_weights):
     of = targets(*given_weights)
-    balancer = LeastTime(of)
 
-    got = Counter(balancer.pick(0, draw, 0.0) for draw in each_place(sum(given_weights)))
+    got = spread(LeastTime(of), sum(given_weights))
 
     assert got == {each: each.weight for each in of}
 
@@ -163,18 +161,16 @@ def test_a_response_within_no_time_counts_as_measured():
 @given(weights(size_min=FEW + 1))
 def test_of_many_equals_share_by_weight_too(given_weights):
     of = targets(*given_weights)
-    balancer = LeastTime(of)
 
-    got = Counter(balancer.pick(0, draw, 0.0) for draw in each_place(sum(given_weights)))
+    got = spread(LeastTime(of), sum(given_weights))
 
     assert got == {each: each.weight for each in of}
 
 
 def test_of_many_the_cheaper_of_two_is_picked():
     of = measured(*[(at + 1) / 1000 for at in range(10)])
-    balancer = LeastTime(of)
 
-    got = Counter(balancer.pick(0, draw, 0.0) for draw in each_place(90))
+    got = spread(LeastTime(of), 90)
 
     assert got == {each: 2 * (9 - at) for at, each in enumerate(of) if at < 9}
 

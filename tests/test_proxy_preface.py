@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gslb.errors import PrefaceError
-from gslb.proxy.preface import V1_MAX, V2_MAX, Preface, crc32c, decode, encode_v1, encode_v2
+from gslb.proxy.preface import (
+    V1_MAX,
+    V2_MAX,
+    Preface,
+    crc32c,
+    decode,
+    encode,
+    encode_v1,
+    encode_v2,
+)
 
 FOUR = (IPv4Address("192.0.2.1"), 50000), (IPv4Address("198.51.100.1"), 443)
 SIX = (IPv6Address("2001:db8::1"), 50000), (IPv6Address("2001:db8::2"), 443)
@@ -163,9 +172,18 @@ def test_a_checksum_finds_any_one_garbled_octet(data):
 
 
 def test_without_both_ends_nothing_is_told():
-    for encode in (encode_v1, encode_v2):
-        for header in (encode(None, None), encode(FOUR[0], None), encode(None, FOUR[1])):
+    for version in (1, 2):
+        for ends in ((None, None), (FOUR[0], None), (None, FOUR[1])):
+            header = encode(version, *ends)
             assert decode(header) == (Preface(), len(header))
+
+
+@pytest.mark.parametrize(("version", "start"), [(1, b"PROXY TCP4 "), (2, V2)])
+def test_a_header_is_of_the_version_that_is_asked_for(version, start):
+    header = encode(version, *FOUR)
+
+    assert header.startswith(start)
+    assert decode(header) == (Preface(*FOUR), len(header))
 
 
 def test_the_checksum_is_castagnolis():

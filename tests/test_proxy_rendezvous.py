@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gslb.proxy.rendezvous import RANKINGS_MAX, SLOTS, Hashing
-from tests.targets import draws, each_place, targets, weights
+from tests.targets import draws, spread, targets, weights
 
 keys = st.integers(1, (1 << 64) - 1)
 some_keys = st.lists(keys, min_size=1, max_size=50)
@@ -88,7 +88,7 @@ def test_requests_without_a_key_go_by_weight_and_chance(given_weights):
     of = targets(*given_weights)
     hashing = Hashing(of, 1.25)
 
-    got = Counter(hashing.pick(0, draw, 0.0) for draw in each_place(sum(given_weights)))
+    got = spread(hashing, sum(given_weights))
 
     assert got == {each: each.weight for each in of}
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gslb.proxy.roundrobin import CYCLE_MAX, RoundRobin, turns
-from tests.targets import each_place, targets, weights
+from tests.targets import spread, targets, weights
 
 seeds = st.integers(0, 1 << 64)
 
@@ -110,7 +110,7 @@ def test_what_the_dead_one_fails_goes_to_all_others_by_weight(given_weights, see
     balancer = RoundRobin(of, seed)
     left = sum(given_weights) - dead.weight
 
-    got = Counter(balancer.pick(0, draw, 0.0, [dead]) for draw in each_place(left))
+    got = spread(balancer, left, dead)
 
     assert got == {each: each.weight for each in others}
 

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gslb.errors import MessageError
-from gslb.proxy.stream import INTERIM_MAX, RESPONSE_HEAD_MAX, Mode, RequestStream, ResponseStream
+from gslb.proxy.stream import (
+    BURST_MAX,
+    INTERIM_MAX,
+    RESPONSE_HEAD_MAX,
+    Mode,
+    RequestStream,
+    ResponseStream,
+)
 from tests.heads import CUTTERS
 
 HEAD_MAX = 512
@@ -35,6 +42,7 @@ class Requests:
         self.stream = RequestStream(self, HEAD_MAX, 20, self.cutter)
         self.answers = answers
         self.heard = []
+        self.bursts = 0
 
     def on_request(self, head):
         self.heard.append([head.method, head.target, b"", None])
@@ -52,6 +60,9 @@ class Requests:
 
     def on_tunnelled(self, octets):
         self.heard.append(octets)
+
+    def on_burst(self):
+        self.bursts += 1
 
 
 class Responses:
@@ -174,8 +185,10 @@ def test_what_comes_behind_a_request_waits_until_that_was_answered():
 
     side.stream.go_on()
     assert side.heard == [HEARD_GET, HEARD_POST]
+    assert side.stream.holds_more
     side.stream.go_on()
     assert side.heard == [HEARD_GET, HEARD_POST, HEARD_GET]
+    assert not side.stream.holds_more
     side.stream.go_on()
     assert not side.stream.has_begun
 
@@ -228,6 +241,24 @@ def test_what_comes_while_a_request_is_told_of_is_read_behind_it():
     fed(side, b"\r\n" + GET)
 
     assert side.heard == [HEARD_GET, HEARD_GET]
+
+
+def test_after_many_requests_at_once_others_are_looked_after_before_the_rest():
+    side = fed(Requests(), GET * (2 * BURST_MAX + 1))
+    assert (len(side.heard), side.bursts) == (BURST_MAX, 1)
+
+    side.stream.resume()
+    assert (len(side.heard), side.bursts) == (2 * BURST_MAX, 2)
+    side.stream.resume()
+    assert (len(side.heard), side.bursts) == (2 * BURST_MAX + 1, 2)
+
+
+def test_as_many_requests_as_may_be_read_at_once_are_no_burst():
+    side = fed(Requests(), GET * BURST_MAX)
+    assert (len(side.heard), side.bursts) == (BURST_MAX, 0)
+
+    side.stream.resume()
+    assert len(side.heard) == BURST_MAX
 
 
 def test_a_tunnel_passes_on_what_waited_and_all_that_comes():

@@ -6,7 +6,7 @@ from fractions import Fraction
 from hypothesis import given
 
 from gslb.proxy.weighted import Random, Weights, weighed
-from tests.targets import draws, each_place, targets, weights
+from tests.targets import draws, each_place, spread, targets, weights
 
 
 @given(weights())
@@ -14,7 +14,7 @@ def test_over_all_draws_each_is_picked_exactly_as_often_as_its_weight_says(given
     of = targets(*given_weights)
     random = Random(of)
 
-    got = Counter(random.pick(0, draw, 0.0) for draw in each_place(sum(given_weights)))
+    got = spread(random, sum(given_weights))
 
     assert got == {each: each.weight for each in of}
 
@@ -25,7 +25,7 @@ def test_after_a_failure_the_others_share_by_weight(given_weights):
     failed, *others = of
     left = sum(given_weights) - failed.weight
 
-    got = Counter(Random(of).pick(0, draw, 0.0, {failed}) for draw in each_place(left))
+    got = spread(Random(of), left, failed)
 
     assert got == {each: each.weight for each in others}
 

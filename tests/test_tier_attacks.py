@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.servers import free_port
-from tests.tiers import PROXY, tier
+from tests.tiers import tier
+from tests.wires import PROXY
 
 
 def cpu_s(pid):

@@ -5,20 +5,12 @@ import ssl
 
 import pytest
 
+from tests.messages import request
+from tests.origins import US, Asked, Origin
 from tests.running import PATIENCE_S, write
 from tests.servers import Authority, free_port
-from tests.tiers import (
-    PROXY,
-    REGION,
-    US,
-    Asked,
-    Origin,
-    Wire,
-    request,
-    running,
-    tier,
-    written,
-)
+from tests.tiers import REGION, running, tier, written
+from tests.wires import PROXY, Wire
 
 V2 = (
     b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"

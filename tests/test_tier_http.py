@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from gslb.proxy.stream import BURST_MAX
+from tests.messages import request
+from tests.origins import US, Asked, Origin
 from tests.servers import free_port
-from tests.tiers import PROXY, US, Asked, Origin, request, shared, written
+from tests.tiers import shared, written
+from tests.wires import PROXY
 
 MIB = 1 << 20
 GREAT = (1024 if os.environ.get("GSLB_SLOW") == "1" else 64) * MIB

@@ -19,23 +19,13 @@ import yaml
 from h2.connection import H2Connection
 from h2.events import StreamEnded
 
+from tests.load import Load
+from tests.messages import request
+from tests.origins import EU, US, Asked, Origin, OwnProcess
 from tests.running import PATIENCE_S, service, write
 from tests.servers import Authority, free_port
-from tests.tiers import (
-    EU,
-    PROXY,
-    REGION,
-    US,
-    Asked,
-    At,
-    Load,
-    Origin,
-    OwnProcess,
-    request,
-    running,
-    tier,
-    written,
-)
+from tests.tiers import REGION, running, tier, written
+from tests.wires import PROXY, At
 
 MANY = 10_000
 ROOM = MANY + 2_000  # file descriptors

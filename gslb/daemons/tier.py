@@ -305,9 +305,8 @@ class TierHost:
         while True:
             await self._members_moved.wait()
             self._members_moved.clear()
-            if (brief := self._brief()) == self._told:
-                continue
-            if (problem := await self._tell(brief)) is not None:
+            brief = self._brief()
+            if brief != self._told and (problem := await self._tell(brief)) is not None:
                 self.events.announce("worker_failed", error=problem)
 
     async def _tell(self, brief: Brief, *, anew: bool = False) -> str | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from http import HTTPStatus
 from typing import Final, Protocol
 
 from gslb.errors import MessageError
@@ -25,7 +24,7 @@ from gslb.proxy.head import CHUNKED, Fields, ResponseHead
 from gslb.proxy.headreader import Cutter
 from gslb.proxy.holder import holder_of
 from gslb.proxy.request import Request
-from gslb.proxy.table import Rule, Table, compile_table
+from gslb.proxy.table import Rule, Table, compile_table, plain_page
 from gslb.proxy.tally import NO_ROUTE, Tally
 from gslb.proxy.target import Target
 from gslb.routing.geo import BLANK, Atlas
@@ -39,8 +38,6 @@ from gslb.tier import (
     Tier,
     Upstream,
 )
-
-PLAIN: Final = (b"content-type", b"text/plain; charset=utf-8")
 
 _HAS_BODY: Final = frozenset((b"POST", b"PUT", b"PATCH"))  # methods that mean something by it
 
@@ -386,11 +383,7 @@ class Desk:
         page = None if self.table is None else self.table.pages.get(status)
         if page is not None:
             return [(b"content-type", page.content_type.encode("latin-1"))], page.body
-        try:
-            phrase = HTTPStatus(status).phrase
-        except ValueError:
-            phrase = "Error"
-        return [PLAIN], f"{status} {phrase}\n".encode()
+        return plain_page(status)
 
 
 def _table(exchange: Exchange) -> Table:

@@ -178,8 +178,6 @@ class ResponseReader:
             if not octets.startswith(b"HTTP/1.0 "):
                 raise MessageError("a response of a version other than HTTP/1.0 and 1.1", 502)
             head.minor, head.keep_alive = 0, False
-        elif not octets.startswith(b"HTTP/1.1"):
-            raise MessageError("a response of a version other than HTTP/1.0 and 1.1", 502)
         if not 100 <= status <= 999:
             raise MessageError(f"a response with status {status}", 502)
         sort_response_fields(head, fields, method)

@@ -9,20 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from ipaddress import ip_network
 from math import inf
+from typing import Final
 
 from gslb.model import Network, Regions, Service
 from gslb.proxy.bucket import Buckets
 from gslb.proxy.budget import Budget
 from gslb.proxy.chooser import Chooser
 from gslb.proxy.forwarding import Forwarder, Peer
+from gslb.proxy.head import Fields
 from gslb.proxy.pins import Pins
 from gslb.proxy.rules import Matcher
 from gslb.proxy.splitting import Split
 from gslb.proxy.tally import RouteTally, Tally
 from gslb.routing.geo import Atlas
 from gslb.tier import UNCHANGED, Balance, Forward, Page, Rate, Rewrite, Route, Tier
+
+PLAIN: Final = (b"content-type", b"text/plain; charset=utf-8")
 
 
 @dataclass(slots=True, eq=False)
@@ -181,3 +186,12 @@ def _buckets(route: Route, workers: int) -> tuple[tuple[Rate, Buckets], ...]:
         else (rate, Buckets(rate.per_s, rate.burst))
         for rate in route.rates
     )
+
+
+def plain_page(status: int) -> tuple[Fields, bytes]:
+    """Return the fields and the body of an error page where none is configured."""
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = "Error"
+    return [PLAIN], f"{status} {phrase}\n".encode()
