@@ -31,6 +31,7 @@ log = logging.getLogger("gslb.admin")
 KEEPALIVE_S = 30.0
 LINGERING_S = 0.5
 CLOSE_MAX_S = 2.0
+TURNS = 5  # of the loop, in which who was accepted is there, and who was told to go is gone
 BATCH = 250
 
 _COMMON_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -210,7 +211,13 @@ class Server:
         """Accept no more, and finish what is asked for within `CLOSE_MAX_S`."""
         if self._runner is not None:
             runner, self._runner = self._runner, None
+            server = runner.server
             await runner.cleanup()
+            # Who was accepted last was still on the way in when all were told to go.
+            await _turns()
+            if server is not None and server.connections:
+                await server.shutdown(0.0)
+                await _turns()
 
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -313,3 +320,8 @@ class _Connection(web.RequestHandler):
         response = error_response(RequestError(status, problem, hint))
         response.force_close()
         return response
+
+
+async def _turns() -> None:
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
