@@ -5,9 +5,10 @@ import base64
 import hashlib
 import json
 import re
-from contextlib import ExitStack, asynccontextmanager
+import socket
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 import jsonschema
@@ -1058,3 +1059,16 @@ async def test_asking_whether_a_node_is_ready_changes_nothing_of_what_it_believe
     assert not asked
     assert desk.controller.snapshot.entries[service.name].rests_on[0].verdict.value == "down"
     assert desk.controller.believed(service, down).verdict.value == "down"
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_nobody_who_is_just_connecting_outlives_it(turns):
+    async with desk_at() as desk:
+        url = urlsplit(desk.url)
+        client = socket.create_connection((url.hostname, url.port))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    client.setblocking(False)
+    with client, suppress(ConnectionResetError):
+        async with asyncio.timeout(PATIENCE_S):
+            assert await asyncio.get_running_loop().sock_recv(client, 1) == b""

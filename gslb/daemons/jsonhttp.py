@@ -31,7 +31,6 @@ log = logging.getLogger("gslb.admin")
 KEEPALIVE_S = 30.0
 LINGERING_S = 0.5
 CLOSE_MAX_S = 2.0
-TURNS = 5  # of the loop, in which who was accepted is there, and who was told to go is gone
 BATCH = 250
 
 _COMMON_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -190,6 +189,7 @@ class Server:
         self.routes = tuple(routes)
         self._limits = limits
         self._runner: web.ServerRunner | None = None
+        self._listening: asyncio.Server | None = None
 
     async def listen(self, endpoint: Endpoint) -> Endpoint:
         """Accept connections at *endpoint*; return it with the port that it got.
@@ -200,24 +200,34 @@ class Server:
         runner = web.ServerRunner(server, shutdown_timeout=CLOSE_MAX_S)
         await runner.setup()
         try:
-            await web.TCPSite(runner, endpoint.host, endpoint.port).start()
+            listening = await asyncio.get_running_loop().create_server(
+                server, endpoint.host, endpoint.port, reuse_address=True
+            )
         except OSError:
             await runner.cleanup()
             raise
-        self._runner = runner
-        return Endpoint(endpoint.host, int(runner.addresses[0][1]))
+        self._runner, self._listening = runner, listening
+        return Endpoint(endpoint.host, int(listening.sockets[0].getsockname()[1]))
 
     async def close(self) -> None:
         """Accept no more, and finish what is asked for within `CLOSE_MAX_S`."""
         if self._runner is not None:
             runner, self._runner = self._runner, None
-            server = runner.server
+            await self._stop_listening()
             await runner.cleanup()
-            # Who was accepted last was still on the way in when all were told to go.
-            await _turns()
-            if server is not None and server.connections:
-                await server.shutdown(0.0)
-                await _turns()
+
+    async def _stop_listening(self) -> None:
+        """Accept no more.
+
+        Who was accepted in this turn of the loop gets a transport in the next one.  Without the
+        server asyncio would fail to make it, and leave the connection open and nobody's.
+        """
+        listening, self._listening = self._listening, None
+        assert listening is not None, "what has a runner listens"
+        for sock in listening.sockets:
+            asyncio.get_running_loop().remove_reader(sock)
+        await asyncio.sleep(0)
+        listening.close()
 
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -320,8 +330,3 @@ class _Connection(web.RequestHandler):
         response = error_response(RequestError(status, problem, hint))
         response.force_close()
         return response
-
-
-async def _turns() -> None:
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
