@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Tests mostly wait.  Beside each other they need a loopback each, which takes a network namespace.
-BESIDE := $(shell unshare --net true 2>/dev/null && printf '%s' '-n 3 --dist loadfile --max-worker-restart 3')
+BESIDE = $(shell unshare --net true 2>/dev/null && printf '%s' '-n 3 --dist loadfile --max-worker-restart 3')
 
 .PHONY: demo test check bench docs fmt setup system clean
 
