@@ -11,6 +11,7 @@ import pytest
 
 from gslb.daemons import outlet
 from gslb.daemons.journal import BATCH, HELD_MAX, Journal
+from gslb.proxy.accesslog import AccessLog
 from tests.exchanges import World
 
 LONG = 100_000  # more than a pipe has room for
@@ -71,7 +72,7 @@ def notes(journal, *names, size=0):
 
 def made(where="stdout"):
     journal = Journal(lambda: 1.0, lambda: 1.0)
-    journal.open(where)
+    journal.open(where, AccessLog().line)
     return journal
 
 
@@ -150,7 +151,7 @@ def test_what_waits_for_room_goes_on_waiting_over_a_reload(pipe):
     with as_stdout(pipe[1]):
         journal = made()
         notes(journal, "a", size=LONG)
-        journal.open("stdout")
+        journal.open("stdout", AccessLog().line)
     notes(journal, "b")
 
     assert reader.read_from(journal) == ["a", "b"]
@@ -221,7 +222,7 @@ def test_a_file_that_was_moved_away_is_left_at_the_next_reload(tmp_path):
     notes(journal, "a")
     path.rename(moved)
     notes(journal, "b")
-    journal.open(str(path))
+    journal.open(str(path), AccessLog().line)
     notes(journal, "c")
     journal.close()
 

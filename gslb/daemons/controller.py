@@ -20,7 +20,7 @@ from gslb.daemons.counters import Counters
 from gslb.daemons.events import Events
 from gslb.daemons.operators import Operators
 from gslb.daemons.planner import World
-from gslb.daemons.reload import Reread
+from gslb.daemons.reload import Reread, refuse
 from gslb.daemons.resting import resting, subjects_of
 from gslb.daemons.store import State
 from gslb.dns import name
@@ -294,8 +294,7 @@ class Controller:
     def refuse(self, error: str) -> None:
         """Count a reload that failed; what is served stays."""
         self.reloads = replace(self.reloads, failed=self.reloads.failed + 1, last_error=error)
-        self._counters.events["gslb_reload_failures"] += 1
-        self._events.announce("reload_failed", error=error)
+        refuse(error, self._counters, self._events)
 
     def force(self, address: str, forced: Forced, service: str = "") -> None:
         """Let an operator's word hold for a member at once; raises as `Operators.force` does."""

@@ -45,14 +45,13 @@ class Journal:
         self._show: Callable[[Entry], bytes] = AccessLog().line
         self.dropped = 0
 
-    def open(self, where: str | None, show: Callable[[Entry], bytes] | None = None) -> None:
+    def open(self, where: str | None, show: Callable[[Entry], bytes]) -> None:
         """Write to the file *where*, ``stdout``, or nowhere, from now on; raises OSError.
 
-        *show* makes lines of entries, in place of `AccessLog`.
+        *show* makes lines of entries.
         """
         fresh = None if where is None else Outlet(where)
-        if show is not None:
-            self._show = show
+        self._show = show
         if fresh is not None and self._outlet is not None and fresh.is_same(self._outlet):
             fresh.close()  # what waits for room there goes on waiting
             return
