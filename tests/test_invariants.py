@@ -11,7 +11,7 @@ import dns.edns
 import dns.flags
 import dns.message
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from gslb.daemons.controller import Controller
@@ -260,6 +260,7 @@ def test_5_health_alone_never_makes_an_answer_empty(made, data, client, draw):
     st.sampled_from(["A", "TXT", "MX", "NS", "ANY", "AAAA"]),
     st.booleans(),
 )
+@example(23, None, "alias", "A", False)
 def test_6_a_response_fits_or_has_tc_set_and_an_independent_library_reads_it_as_meant(
     members, payload, owner, qtype, stale
 ):

@@ -210,6 +210,29 @@ def test_owners_are_compressed():
     assert len(wire) == 12 + len(query.question) + (4 + 2 + 14) + (2 + 14)
 
 
+def test_the_records_of_an_rrset_point_at_the_owner_of_its_first():
+    query = asking()
+    parts = part("ns1", "A", "192.0.2.1", "192.0.2.2", "192.0.2.3"), part("ns2", "A", "192.0.2.4")
+
+    wire, got = sent(query, answered(*parts))
+
+    assert len(wire) == 12 + len(query.question) + (6 + 14) + 2 * (2 + 14) + (6 + 14)
+    assert [(str(rrset.name), len(rrset)) for rrset in got.answer] == [
+        ("ns1.example.com.", 3),
+        ("ns2.example.com.", 1),
+    ]
+
+
+def test_owners_beyond_what_a_pointer_can_tell_are_written_again():
+    query = asking()
+    far = part(None, "TXT", *(f'"{n} {"x" * 240}"' for n in range(80)))
+
+    wire, got = sent(query, answered(far, part("ns1", "A", "192.0.2.1", "192.0.2.2")))
+
+    assert wire.count(b"\x03ns1\xc0\x10") == 2
+    assert [str(rrset.name) for rrset in got.answer] == ["www.example.com.", "ns1.example.com."]
+
+
 def test_the_root_zone_has_nothing_to_compress_to():
     query = asking("www.example.net")
     parts = [

@@ -3,7 +3,7 @@
 An answer is a list of rrsets with their owners, section by section; only `encode` knows of
 offsets, sizes and truncation.  Every owner and compressed name ends in the zone's apex,
 which the question ends in too, so each is some labels and one pointer (see
-`gslb.dns.records`).
+`gslb.dns.records`); the further records of an rrset point at the first one's owner.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ PLAIN_MAX = 512  # what an asker without EDNS takes (RFC 1035 4.2.1)
 
 _FIXED = Struct(">HHIH")
 _AT_QUESTION = (0xC000 | HEADER_BYTES).to_bytes(2, "big")
+_POINTED_MAX = 0x3FFF  # the last octet a pointer can tell (RFC 1035 4.1.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,10 @@ class _Writer:
         for part in parts:
             owner = self._owner(part.owner)
             for rdata in part.rdatas:
+                at = HEADER_BYTES + len(out)
                 out += owner
+                if len(owner) > 2 and at <= _POINTED_MAX:
+                    owner = (0xC000 | at).to_bytes(2, "big")
                 out += _FIXED.pack(part.type, self._cls, part.ttl_s, len(rdata.octets))
                 begin = len(out)
                 out += rdata.octets

@@ -1,7 +1,8 @@
 //! Responses as octets, fitted to the asker's size (RFC 1035 4.1, 2181 9, 6891).
 //!
 //! The same as `gslb.dns.response`: every owner and compressed name ends in the zone's apex, which
-//! the question ends in too, so each is some labels and one pointer, and nothing is searched.
+//! the question ends in too, so each is some labels and one pointer, and nothing is searched; the
+//! further records of an rrset point at the first one's owner.
 
 use crate::edns::{self, Edns, OPT_BYTES};
 use crate::entry::Choice;
@@ -18,6 +19,8 @@ pub const TCP_MAX: usize = 65_535;
 pub const PLAIN_MAX: usize = 512;
 
 const AT_QUESTION: [u8; 2] = [0xC0, HEADER_BYTES as u8];
+/// The last octet a pointer can tell (RFC 1035 4.1.4).
+const POINTED_MAX: usize = 0x3FFF;
 
 /// What goes into a response beside what is said.
 #[derive(Clone, Copy, Default)]
@@ -128,6 +131,8 @@ struct Writer<'w, 'q, 's> {
     choice: Option<&'w Choice<'s>>,
     octets_max: usize,
     to_apex: [u8; 2],
+    /// A pointer at the owner of the rrset being written, once that is written whole.
+    again: Option<[u8; 2]>,
     scratch: &'w Scratch,
 }
 
@@ -141,7 +146,7 @@ impl<'w, 'q, 's> Writer<'w, 'q, 's> {
         let (apex, class, choice) = (response.apex, response.class, response.choice.as_ref());
         let at = HEADER_BYTES + query.key().len().saturating_sub(apex.len());
         let to_apex = (0xC000 | at as u16).to_be_bytes();
-        Writer { query, apex, class, choice, octets_max, to_apex, scratch }
+        Writer { query, apex, class, choice, octets_max, to_apex, again: None, scratch }
     }
 
     /// Write whole parts and return the number of records; None, and nothing, if too long.
@@ -182,6 +187,7 @@ impl<'w, 'q, 's> Writer<'w, 'q, 's> {
     }
 
     fn write(&mut self, part: &Part, out: &mut Vec<u8>) -> Option<u16> {
+        self.again = None;
         match &part.records {
             Records::Set(rrset) => {
                 for rdata in rrset.iter() {
@@ -232,11 +238,12 @@ impl<'w, 'q, 's> Writer<'w, 'q, 's> {
     }
 
     #[inline]
-    fn head(&self, part: &Part, length: usize, out: &mut Vec<u8>) {
-        match part.owner {
-            Owner::Asked => out.extend_from_slice(&AT_QUESTION),
-            Owner::Walked(number) => self.owner(self.scratch.name(number), out),
-            Owner::Named(owner) => self.owner(owner, out),
+    fn head(&mut self, part: &Part, length: usize, out: &mut Vec<u8>) {
+        match (self.again, part.owner) {
+            (Some(pointer), _) => out.extend_from_slice(&pointer),
+            (None, Owner::Asked) => out.extend_from_slice(&AT_QUESTION),
+            (None, Owner::Walked(number)) => self.owner(self.scratch.name(number), out),
+            (None, Owner::Named(owner)) => self.owner(owner, out),
         }
         let mut fixed = [0; 10];
         fixed[..2].copy_from_slice(&part.type_.to_be_bytes());
@@ -246,7 +253,8 @@ impl<'w, 'q, 's> Writer<'w, 'q, 's> {
         out.extend_from_slice(&fixed);
     }
 
-    fn owner(&self, owner: &[u8], out: &mut Vec<u8>) {
+    fn owner(&mut self, owner: &[u8], out: &mut Vec<u8>) {
+        let at = out.len();
         if owner == self.query.key() {
             out.extend_from_slice(&AT_QUESTION);
         } else if self.apex == name::ROOT {
@@ -254,6 +262,9 @@ impl<'w, 'q, 's> Writer<'w, 'q, 's> {
         } else {
             out.extend_from_slice(&owner[..owner.len().saturating_sub(self.apex.len())]);
             out.extend_from_slice(&self.to_apex);
+        }
+        if out.len() > at + 2 && at <= POINTED_MAX {
+            self.again = Some((0xC000 | at as u16).to_be_bytes());
         }
     }
 }
