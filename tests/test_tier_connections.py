@@ -352,6 +352,27 @@ async def test_a_post_gets_a_new_connection_where_the_only_one_has_been_idle_for
         assert origin.connections == 2
 
 
+async def test_after_a_lost_member_the_next_is_asked_over_a_new_connection(tmp_path):
+    async def breaks(asked: Asked) -> None:
+        asked.writer.transport.abort()
+        first.answer = first.says_who
+
+    pools = {REGION: list(US[:2])}
+    route = {"service": "www.example.com", "balance": "round_robin"}
+    async with (
+        tier(tmp_path, members=pools, proxy={"routes": [route]}) as it,
+        Origin(US[0], it.member_port) as first,
+        Origin(US[1], it.member_port) as second,
+    ):
+        while not (first.requests and second.requests):
+            assert (await it.get()).status == 200
+        before = second.connections
+        first.answer = breaks
+        while first.answer is breaks:
+            assert (await it.get()).status == 200
+        assert second.connections == before + 1
+
+
 async def test_a_connection_for_another_name_makes_room_for_one_that_is_needed(tmp_path, authority):
     upstream = {
         "tls": {"ca": authority.ca_file},

@@ -91,10 +91,18 @@ async def test_one_of_three_members_is_killed_and_no_idempotent_request_fails(tm
 async def test_when_a_whole_region_is_killed_the_next_region_answers_within_a_second(tmp_path):
     port = free_port(US[0])
     pools = {REGION: list(US), "eu-west": list(EU)}
+    # The processes do not end in one instant: a request may be under way at each of them in turn.
+    route = {"service": "www.example.com", "retry": {"tries": len(US) + 1}}
     async with AsyncExitStack() as stack:
         members = await own_processes(stack, port, *US, *EU)
         it = await stack.enter_async_context(
-            tier(tmp_path, member_port=port, members=pools, **monitored(port))
+            tier(
+                tmp_path,
+                member_port=port,
+                members=pools,
+                proxy={"routes": [route]},
+                **monitored(port),
+            )
         )
         async with Load(it) as load:
             await load.some(200)

@@ -2,7 +2,9 @@
 
 A pool holds a target's connections.  The one that was used last is used next, so that those not
 needed grow old and are closed.  A request that might not be repeated is not given a connection that
-has been idle for long: its member may be about to close it (RFC 9112 9.3.1).
+has been idle for long: its member may be about to close it (RFC 9112 9.3.1).  One whose member was
+lost is given a new one: where many members end at once, kept connections to those that are gone
+would use up its tries, while a new one that is refused uses up none.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ from gslb.daemons.wired import Wired
 from gslb.errors import MessageError
 from gslb.model import Address
 from gslb.proxy import preface
-from gslb.proxy.exchange import IDEMPOTENT, Exchange
+from gslb.proxy.exchange import Exchange
 from gslb.proxy.head import Fields, ResponseHead
 from gslb.proxy.headreader import Cutter
+from gslb.proxy.request import IDEMPOTENT
 from gslb.proxy.stream import Mode, ResponseStream
 from gslb.proxy.target import Target
 from gslb.tier import Upstream
@@ -192,7 +195,7 @@ class Pool:
         """Get *exchange* a connection, now or later."""
         exchange.waits_at = self
         idle = self._idle
-        if idle:
+        if idle and not exchange.was_lost:
             back = self._reused(exchange)
             if back is not None:
                 exchange.on_connected(back)
@@ -202,7 +205,7 @@ class Pool:
         elif len(self._waiting) < self.upstream.queue_max:
             self._waiting.append((exchange, self._clock() + self.upstream.queue_s))
             if idle:
-                idle.pop(0).close()  # of another name, or too old for this: it makes room
+                idle.pop(0).close()  # of another name, or not for this one: it makes room
         else:
             exchange.on_queue_full()
 

@@ -20,7 +20,7 @@ from gslb.proxy.ejection import Outcome
 from gslb.proxy.forwarding import Passage
 from gslb.proxy.head import Fields, RequestHead, ResponseHead
 from gslb.proxy.patience import break_off, put_off
-from gslb.proxy.request import Request
+from gslb.proxy.request import IDEMPOTENT, Request
 from gslb.proxy.sides import NO_BODY, QUEUE_FULL, Back, Client, Desk, Phase
 from gslb.proxy.target import Target
 from gslb.proxy.upload import Upload
@@ -30,10 +30,8 @@ if TYPE_CHECKING:
     from gslb.proxy.chooser import Chooser
     from gslb.proxy.table import Rule, Table
 
-IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 UNSENT_MAX: Final = 16  # members that could not be reached at all, for one request
 DISCARDED_MAX: Final = 1_048_576  # octets still read of a request that was answered already
-
 CLIENT_GONE: Final = 499  # what is logged where the client left before it was answered
 
 
@@ -41,12 +39,12 @@ CLIENT_GONE: Final = 499  # what is logged where the client left before it was a
 class Exchange:
     """One request and its response.
 
-    `status` is what the client was answered, 0 before.  `why` says in a word what went wrong, if
-    anything did.  `member` is the last that was tried, `tried` are all of them, and `tries` counts
-    those that were sent the request.  `sent_out` counts the octets of the response's body.  Times
-    are by the desk's clock, 0.0 where it did not come to that; a connection was asked for at
-    `asked_s`, something must happen until `deadline_s`, and all until `ends_s`.  `cookies` are set
-    by name.  While `is_held`, the client is not read from; `waits_at` gets it a connection.
+    `status` is what the client was answered, 0 before; `why` a word for what went wrong.  `tried`
+    are all members that were, `member` is the last; `tries` counts those sent the request, and
+    `was_lost` says that one broke off.  `sent_out` counts octets of the response's body.  Times are
+    by the desk's clock, 0.0 where it did not come to that: a connection was asked for at `asked_s`,
+    something must happen until `deadline_s`, and all until `ends_s`.  `cookies` are set by name.
+    While `is_held`, the client is not read from; `waits_at` gets it a connection.
     """
 
     desk: Desk
@@ -68,6 +66,7 @@ class Exchange:
     member: Target | None = None
     tried: list[Target] = field(default_factory=list)
     tries: int = 0
+    was_lost: bool = False
     status: int = 0
     why: str = ""
     sent_out: int = 0
@@ -251,6 +250,7 @@ class Exchange:
             self.end([])
             return
         assert self.target is not None, "a connection is a member's"
+        self.was_lost = True
         self.desk.failed(self, self.target, Outcome.TIMEOUT)
         if self.phase == Phase.ANSWERING:
             self.fail(502, why)

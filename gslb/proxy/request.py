@@ -8,11 +8,14 @@ sent on is the target as it came.
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from gslb.model import Address
 
 Fields = list[tuple[bytes, bytes]]
+
+IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
 _PERCENT, _SLASH = b"%/"
 
