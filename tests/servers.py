@@ -16,9 +16,11 @@ import contextlib
 import datetime
 import functools
 import ipaddress
+import random
 import socket
 import ssl
 import struct
+from itertools import cycle
 from pathlib import Path
 
 from cryptography import x509
@@ -45,6 +47,8 @@ BEHAVIOURS = {
 }
 SLOW_STEP_S = 0.02
 CHUNK = b"x" * 16_384
+
+_ports = cycle(random.sample(range(10_000, 32_000), 22_000))
 
 
 class Member:
@@ -226,11 +230,17 @@ def response(status: int, body: bytes, headers: str = "") -> bytes:
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """Return a TCP port at which nobody listens."""
+    """Return a TCP port at which nobody listens, each time another one.
+
+    It is below those that the kernel gives to connections: one of these may be the source of the
+    next connection, even of one to itself, before the test comes to listen there.
+    """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
+    while True:
+        port = next(_ports)
+        with socket.socket(family, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+            probe.bind((address, port))
+            return port
 
 
 class Authority:

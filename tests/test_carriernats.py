@@ -106,10 +106,15 @@ async def end(url: str, **options):
         yield made
 
 
-async def hears(one: End, other: End, octets: bytes) -> None:
-    """Let *one* send until *other* hears it: what was sent too early is heard all the same."""
-    one.carrier.send("reports", "eu", octets)
-    while await other.heard.get() != ("reports", octets):
+async def hears(
+    one: End, other: End, octets: bytes, box: str = "reports", sender: str = "eu"
+) -> None:
+    """Let *one* send, and await that *other* hears it, after what it heard before or twice.
+
+    A table that is sent while *other* begins to listen comes from its bucket and live as well.
+    """
+    one.carrier.send(box, sender, octets)
+    while await other.heard.get() != (box, octets):
         pass
 
 
@@ -130,8 +135,7 @@ async def test_what_one_sends_the_others_hear(tmp_path):
 async def test_who_comes_late_hears_what_was_put_before(tmp_path):
     async with Server(tmp_path / "n") as server, end(server.url) as one, end(server.url) as other:
         await hears(one, other, b"table")
-        one.carrier.send("words", "ns1.example.net", b"bulletin")
-        assert await other.heard.get() == ("words", b"bulletin")
+        await hears(one, other, b"bulletin", "words", "ns1.example.net")
 
         async with end(server.url, listens=("words",)) as late:
             assert await late.heard.get() == ("words", b"bulletin")
@@ -302,8 +306,7 @@ async def test_a_credentials_file_signs_in(tmp_path):
         good = {"credentials": file}
         async with end(server.url, **good) as one, end(server.url, **good) as other:
             await hears(one, other, b"table")
-            one.carrier.send("words", "ns1.example.net", b"bulletin")
-            assert await other.heard.get() == ("words", b"bulletin")
+            await hears(one, other, b"bulletin", "words", "ns1.example.net")
             assert one.carrier.link.is_up
         async with end(server.url) as stranger:
             await stranger.told("carrier_lost")
