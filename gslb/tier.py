@@ -310,6 +310,10 @@ class Upstream:
     proxy_protocol: int = 0
     ejection: Ejection | None = Ejection()
 
+    def connections_each(self, workers: int) -> int:
+        """Return how many connections to a member each of so many processes may have."""
+        return max(1, -(-self.connections_max // workers))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Across:

@@ -32,6 +32,8 @@ from gslb.tier import (
     Route,
     Tier,
     Tls,
+    Upstream,
+    UpstreamTls,
 )
 from tests.haproxies import WWW, running, to_www, told
 from tests.servers import Authority, free_port
@@ -413,7 +415,10 @@ async def test_connections_are_passed_by_the_server_name_unopened(tmp_path):
     port = free_port()
     passes = (PassRoute(("*.example.com",), WWW),)
     listeners = (Listener(port=port, mode="tcp", passes=passes),)
-    async with origin, running(Tier(listeners=listeners), members=("us1",)) as tier:
+    # What routes need to speak to members by is none of these connections' business.
+    upstreams = {WWW: Upstream(service=WWW, tls=UpstreamTls(verify=False))}
+    made = Tier(listeners=listeners, upstreams=upstreams)
+    async with origin, running(made, members=("us1",)) as tier:
         tier.origins["us1"].port = origin.sockets[0].getsockname()[1]
         tier.states.clear()
         await tier.apply(us1="ready")

@@ -103,6 +103,13 @@ TIER_CASES = [
         "is missing",
         "add `service`",
     ),
+    (
+        "listen: [{port: 5, mode: tcp, service: db.example.com}]\n"
+        "  services: {db.example.com: {«tls: {}}}",
+        "services.db.example.com.tls",
+        "begins no TLS",
+        "name the service in a route",
+    ),
     ("listen: [{port: 443, tls: «{}}]", PATH, "is missing", "add `certificates`"),
     ("listen: [{port: 443, tls: {certificates: «[]}}]", PATH, "is empty", "at least one"),
     (
@@ -379,6 +386,16 @@ WARNED = [
         "nothing is verified",
         "verify: true",
     ),
+    *(
+        (
+            "proxy: {listen: [{port: 5, mode: tcp, service: db.example.com}], "
+            f"services: {{db.example.com: {{«{key}: {value}}}}}}}",
+            f"proxy.services.db.example.com.{key}",
+            "only listeners in mode tcp",
+            "name the service in a route",
+        )
+        for key, value in (("host", "a.example"), ("idle", "5"), ("idle_timeout", "5s"))
+    ),
 ]
 
 
@@ -439,6 +456,16 @@ def test_a_total_within_which_no_member_is_given_up_is_warned_of(folder, timeout
 @pytest.mark.parametrize("timeouts", ["{total: 30s}", "{response: 5s, total: 6s}", "{total: null}"])
 def test_a_total_that_leaves_time_for_a_response_is_well(folder, timeouts):
     main = f"{REGIONS}proxy: {{routes: [{{service: www.example.com, timeouts: {timeouts}}}]}}\n"
+
+    assert not [n for n in folder.load(main, SERVICES).warnings if n.key.startswith("proxy")]
+
+
+def test_what_routes_need_of_a_service_is_right_though_connections_are_passed_to_it_too(folder):
+    main = REGIONS + (
+        "proxy:\n  listen: [80, {port: 5, mode: tcp, service: www.example.com}]\n"
+        "  services: {www.example.com: {tls: {}, idle: 5}}\n"
+        "  routes: [{service: www.example.com}]\n"
+    )
 
     assert not [n for n in folder.load(main, SERVICES).warnings if n.key.startswith("proxy")]
 

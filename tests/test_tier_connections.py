@@ -418,6 +418,58 @@ async def test_in_tcp_mode_octets_pass_both_ways_and_so_does_each_end(tmp_path):
             assert await wire.ended() == b"end"
 
 
+async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"hello")
+    await reader.read()
+    writer.close()
+
+
+def passing(port: int) -> dict[str, object]:
+    return {"listen": [{"port": port, "mode": "tcp", "service": "www.example.com"}], "routes": []}
+
+
+async def test_in_tcp_mode_a_member_has_no_more_connections_than_it_may_and_others_wait(tmp_path):
+    port = free_port(PROXY)
+    upstream = {"connections": 1, "queue": 1, "queue_timeout": "20s"}
+    async with (
+        tier(tmp_path, port=port, upstream=upstream, proxy=passing(port)) as it,
+        await asyncio.start_server(greet, US[0], it.member_port),
+    ):
+        first = await it.open()
+        assert await first.reader.readexactly(5) == b"hello"
+        others = [await it.open() for _ in range(2)]
+        reading = [asyncio.create_task(wire.reader.read(5)) for wire in others]
+        (refused,), (waiting,) = await asyncio.wait(reading, return_when=asyncio.FIRST_COMPLETED)
+        assert await refused == b""
+        assert not waiting.done()
+        first.close()
+        async with asyncio.timeout(PATIENCE_S):
+            assert await waiting == b"hello"
+        for wire in others:
+            wire.close()
+
+
+async def test_in_tcp_mode_a_member_that_is_full_is_passed_by_for_another(tmp_path):
+    port = free_port(PROXY)
+    upstream = {"connections": 2, "queue": 0}
+    async with (
+        tier(
+            tmp_path,
+            port=port,
+            members={REGION: list(US[:2])},
+            upstream=upstream,
+            proxy=passing(port),
+        ) as it,
+        await asyncio.start_server(greet, US[0], it.member_port),
+        await asyncio.start_server(greet, US[1], it.member_port),
+    ):
+        wires = [await it.open() for _ in range(4)]
+        assert [await wire.reader.readexactly(5) for wire in wires] == [b"hello"] * 4
+        assert await (await it.open()).ended() == b""
+        for wire in wires:
+            wire.close()
+
+
 async def test_a_server_name_decides_where_tls_goes_that_is_not_ended_here(tmp_path, authority):
     port = free_port(PROXY)
     passes = [

@@ -13,7 +13,7 @@ from gslb.config.requestroutes import RequestRouteReader
 from gslb.config.tierfiles import TierFiles
 from gslb.config.upstreams import Offered, UpstreamReader
 from gslb.model import Service
-from gslb.tier import Limits, Page, Tier
+from gslb.tier import Forward, Limits, Listener, Page, Route, Tier
 
 STDOUT = "stdout"
 
@@ -55,7 +55,7 @@ class TierReader:
             engine=spec.tier,
             listeners=listeners,
             routes=found,
-            upstreams=upstreams.read(spec.services),
+            upstreams=upstreams.read(spec.services, passed=_passed_alone(listeners, found)),
             across=upstreams.across(spec.across),
             limits=Limits(
                 head_max=limits.head_size,
@@ -116,3 +116,12 @@ class TierReader:
         if written is None or written == STDOUT:
             return written
         return str(self.files.beside(written).absolute())
+
+
+def _passed_alone(listeners: Iterable[Listener], routes: Iterable[Route]) -> frozenset[str]:
+    """Return the services that listeners in mode tcp lead to and no route does."""
+    passed = frozenset(each.service for listener in listeners for each in listener.passes)
+    actions = (route.action for route in routes)
+    return passed.difference(
+        name for action in actions if isinstance(action, Forward) for name, _ in action.parts
+    )

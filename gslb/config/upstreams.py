@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gslb.config.httpscalars import service_name
@@ -13,6 +13,7 @@ from gslb.model import Family, Monitor, Service
 from gslb.tier import Across, Ejection, Upstream, UpstreamTls
 
 DEFAULT_PORT = 80
+HTTP_ALONE = ("host", "idle", "idle_timeout")  # what means nothing where octets are passed on
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,13 @@ class UpstreamReader:
     monitors: Mapping[str, Monitor]
     files: TierFiles
 
-    def read(self, specs: Mapping[str, UpstreamSpec]) -> dict[str, Upstream]:
-        """Return the upstream of each service that is written here or was named by a route."""
+    def read(
+        self, specs: Mapping[str, UpstreamSpec], *, passed: Collection[str]
+    ) -> dict[str, Upstream]:
+        """Return the upstream of each service that is written here or was named by a route.
+
+        Connections to those in *passed* come from listeners in mode tcp alone.
+        """
         routed = frozenset(self.offered.named)
         found: dict[str, Upstream] = {}
         for written, spec in specs.items():
@@ -64,6 +70,8 @@ class UpstreamReader:
                 hint = "name it in a route, or remove it"
                 here.warn("no route and no listener names this service", hint, on_key=True)
             found[name] = self._upstream(name, spec, here)
+            if name in passed:
+                _check_passed(here)
         for name in routed - found.keys():
             found[name] = self._upstream(name, UpstreamSpec(), None)
         return dict(sorted(found.items()))
@@ -110,6 +118,18 @@ class UpstreamReader:
             (at / "ca").warn("has no effect: nothing is verified", hint, on_key=True)
         ca_file = self.files.authorities(spec.ca, at / "ca")
         return UpstreamTls(verify=spec.verify, ca_file=ca_file, name=spec.name)
+
+
+def _check_passed(at: At) -> None:
+    """Complain of what is written for a service whose connections are passed on as they are."""
+    if at.has("tls"):
+        hint = "leave it out, or name the service in a route"
+        problem = "mode tcp begins no TLS: what a client sends is passed on as it is"
+        (at / "tls").wrong(problem, hint, on_key=True)
+    for key in HTTP_ALONE:
+        if at.has(key):
+            problem = "has no effect: only listeners in mode tcp name this service"
+            (at / key).warn(problem, "leave it out, or name the service in a route", on_key=True)
 
 
 def _monitor_of(service: Service, monitors: Mapping[str, Monitor]) -> Monitor | None:

@@ -1,16 +1,19 @@
 """Connections passed on as they are (``mode: tcp``): two sockets, and octets between them.
 
-A member is chosen when the client connects; if it cannot be reached, the next one is tried.  Each
-side's end is passed on, so that a half-closed connection stays one.
+A member is chosen when the client connects; if it has all the connections that it may have and none
+is given back in time, or if it cannot be reached, the next one is tried.  Each side's end is passed
+on, so that a half-closed connection stays one.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 from typing import Any, Final
 
+from gslb.daemons.places import Places
 from gslb.daemons.wired import Wired
 from gslb.model import Address
 from gslb.proxy import preface
@@ -32,9 +35,12 @@ Left = Callable[[Any, Address], None]
 class Passing(Wired):
     """A client's connection, and the one to its member."""
 
-    def __init__(self, desk: Desk, route: PassRoute, client: Address, left: Left) -> None:
+    def __init__(
+        self, desk: Desk, places: Places, route: PassRoute, client: Address, left: Left
+    ) -> None:
         super().__init__()
         self._desk = desk
+        self._places = places
         self._route = route
         self._client = client
         self._left = left
@@ -52,18 +58,22 @@ class Passing(Wired):
         self._task = asyncio.get_running_loop().create_task(self._find())
 
     async def _find(self) -> None:
-        desk, route = self._desk, self._route
+        desk, route, places = self._desk, self._route, self._places
         table = desk.table
         chooser = None if table is None else table.choosers.get(route.service)
         tried: list[Target] = []
-        while chooser is not None and len(tried) < TRIES_MAX:
+        failures = 0
+        while chooser is not None and failures < TRIES_MAX:
             target = self._choose(chooser, tried)
             if target is None:
                 break
             tried.append(target)
+            if not await places.take(target, chooser.upstream):
+                continue  # it has no room, which is no failure
             if await self._reach(chooser, target):
                 desk.tally.count("gslb_proxy_passed_total", route.service, target.name)
                 return
+            failures += 1
         desk.tally.count("gslb_proxy_passed_total", route.service, "none")
         self.close()
 
@@ -77,17 +87,21 @@ class Passing(Wired):
         )
 
     async def _reach(self, chooser: Chooser, target: Target) -> bool:
-        """Connect to *target*; return whether that is done with."""
+        """Connect to *target*, at which there is a place; return whether that is done with."""
         loop = asyncio.get_running_loop()
         host, port = target.endpoint
-        member = MemberSide(self, target)
+        member = MemberSide(self, partial(self._places.leave, target))
         began_s = self._desk.now_s()
         try:
             async with asyncio.timeout(CONNECT_S):
                 await loop.create_connection(lambda: member, host, port)
         except (OSError, TimeoutError):
+            member.leave()
             self._note(chooser, target, Outcome.CONNECT_ERROR, began_s)
             return False
+        except asyncio.CancelledError:
+            member.leave()
+            raise
         self._note(chooser, target, Outcome.OK, began_s)
         if self._transport is None:
             member.close()
@@ -177,19 +191,18 @@ class Passing(Wired):
 
 
 class MemberSide(Wired):
-    """The connection to a member."""
+    """The connection to a member, for which there is a place until it calls *leaves*."""
 
-    def __init__(self, client: Passing, target: Target) -> None:
+    def __init__(self, client: Passing, leaves: Callable[[], None]) -> None:
         super().__init__()
         self._client = client
-        self._target = target
-        self._is_counted = False
+        self._leaves: Callable[[], None] | None = leaves
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        super().connection_made(transport)
-        self._target.active += 1
-        self._is_counted = True
+    def leave(self) -> None:
+        """Give the place back, once."""
+        leaves, self._leaves = self._leaves, None
+        if leaves is not None:
+            leaves()
 
     def data_received(self, octets: bytes) -> None:
         """Pass octets on to the client."""
@@ -203,9 +216,7 @@ class MemberSide(Wired):
     def connection_lost(self, error: Exception | None) -> None:
         """Take in that the member is there no more."""
         self._transport = None
-        if self._is_counted:
-            self._is_counted = False
-            self._target.active -= 1
+        self.leave()
         self._client.close()
 
     def pause_writing(self) -> None:

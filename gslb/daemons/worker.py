@@ -32,6 +32,7 @@ from gslb.daemons.fronthttp2 import Greeting, Http2Front
 from gslb.daemons.journal import Journal
 from gslb.daemons.listeners import Factory, Listening, Treatment
 from gslb.daemons.passing import Passing, pass_for
+from gslb.daemons.places import Places
 from gslb.daemons.tiernative import cutter_for, line_of
 from gslb.health.belief import Belief
 from gslb.model import Address, Member
@@ -62,6 +63,7 @@ class Worker:
         self._fronts: set[Any] = set()
         self._pools: dict[Target, Pool] = {}
         self._retired: list[Pool] = []
+        self._places = Places()
         self._secured: dict[str, ssl.SSLContext] = {}
         self._beliefs: dict[tuple[str, str], Belief] = {}
         self._journal = Journal(self._loop.time, time.time)
@@ -139,7 +141,7 @@ class Worker:
             self._listen(treatments)
         except (OSError, DatabaseError) as error:
             return Ready(problem=str(error) or type(error).__name__)
-        self._brief, self._secured = brief, secured
+        self._brief, self._secured, self._places.workers = brief, secured, brief.workers
         self.desk.cutter = cutter_for(brief.engine)
         self.desk.adopt(
             brief.tier, brief.services, brief.regions, brief.region, atlas, brief.workers
@@ -209,7 +211,7 @@ class Worker:
         return None if route is None else partial(self._passing, route)
 
     def _passing(self, route: PassRoute, client: Address) -> asyncio.BaseProtocol:
-        passing = Passing(self.desk, route, client, self._left)
+        passing = Passing(self.desk, self._places, route, client, self._left)
         self._fronts.add(passing)
         return passing
 
@@ -240,7 +242,7 @@ class Worker:
         brief = self._brief
         assert brief is not None, "a worker without a brief has no clients"
         upstream = self._upstream(self.desk.upstream_of(exchange), target)
-        most = max(1, -(-upstream.connections_max // brief.workers))
+        most = upstream.connections_each(brief.workers)
         secure = self._secured.get("" if target.is_proxy else upstream.service)
         pool = Pool(target, upstream, most, self._loop.time, secure, self.desk.cutter)
         self._pools[target] = pool
@@ -315,14 +317,15 @@ class Worker:
             circuits = chooser.circuits(now_s)
             for target in chooser.targets():
                 pool, circuit = self._pools.get(target), circuits.get(target.name)
+                passed, queued = self._places.count(target), self._places.waiting(target)
                 yield {
                     "service": service,
                     "member": target.name,
                     "region": target.region,
                     "is_proxy": target.is_proxy,
                     "active": target.active,
-                    "connections": 0 if pool is None else pool.connections,
-                    "waiting": 0 if pool is None else pool.waiting,
+                    "connections": passed + (0 if pool is None else pool.connections),
+                    "waiting": queued + (0 if pool is None else pool.waiting),
                     "latency_s": target.ewma_s,
                     "out": chooser.is_out(target),
                     "circuit": None if circuit is None else circuit.phase.value,

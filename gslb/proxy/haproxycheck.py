@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from gslb.errors import Inexpressible
 from gslb.model import Fence, Region, Service
-from gslb.proxy.haproxypools import pools_of, upstream_of
+from gslb.proxy.haproxypools import pools_of
 from gslb.proxy.haproxyroutes import first_counter, read_ahead
 from gslb.proxy.haproxywords import ARGUMENT, TIME_MAX_S, TOKEN, is_plain
 from gslb.tier import (
@@ -52,12 +52,6 @@ def check(
         for number, each in enumerate(listener.passes):
             key = f"listen[{index}].pass[{number}]"
             found += _balance(f"{key}.balance", each.balance, http=False)
-            tls = upstream_of(tier, each.service).tls
-            if tls is not None and tls.name is None:
-                problem = "connections in tcp mode have no Host that the server name could be"
-                found.append(
-                    Inexpressible(f"services.{each.service}.tls.name", problem, "say the name")
-                )
     for name, upstream in tier.upstreams.items():
         found += _upstream(f"services.{name}", upstream)
     return found

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gslb.proxy.haproxywords import NAME, milliseconds
 from gslb.tier import (
@@ -121,7 +121,7 @@ def pools_of(tier: Tier) -> tuple[Pool, ...]:
             found[key] = Pool(name, "http", upstream, *manner, routes)
     for listener in tier.listeners:
         for each in listener.passes:
-            upstream = upstream_of(tier, each.service)
+            upstream = replace(upstream_of(tier, each.service), tls=None)  # it is the clients' own
             pool = Pool(f"p{len(found)}", "tcp", upstream, each.balance, None, Timeouts(), Retry())
             found.setdefault(key_of(each.service, each), pool)
     return tuple(found.values())
