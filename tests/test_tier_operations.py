@@ -378,6 +378,29 @@ async def test_what_runs_for_longer_than_the_drain_is_broken_off(tmp_path):
         assert await it.process.ended() == 0
 
 
+async def test_a_new_tier_beside_an_old_one_takes_over_and_no_request_fails(tmp_path):
+    at = f"{PROXY}:{free_port(PROXY)}"
+    async with (
+        tier(tmp_path, proxy={"workers": 2, "admin": at}) as old,
+        Origin(US[0], old.member_port),
+        running(old.path, old.port) as new,
+        Load(old, fresh=True) as load,
+        Load(old) as keeping,
+        aiohttp.ClientSession() as asking,
+    ):
+        await new.line("admin_waits", at)
+        await load.some(200)
+        old.process.signal(signal.SIGTERM)
+        assert await old.process.ended() == 0
+        await new.line("admin_listens", at)
+        async with asking.get(f"http://{at}/healthz") as answer:
+            assert answer.status == 200
+        await load.some(200)
+        await keeping.some(200)
+        await asyncio.gather(load.end(), keeping.end())
+        assert not load.failures + keeping.failures
+
+
 async def test_a_killed_worker_is_replaced_while_the_others_serve(tmp_path):
     async with tier(tmp_path, proxy={"workers": 2}) as it, Origin(US[0], it.member_port):
         before = it.workers()

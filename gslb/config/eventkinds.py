@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 EVENT_KINDS = (
+    "admin_listens",
+    "admin_waits",
     "alarm",
     "alarm_over",
     "carrier_back",

@@ -19,6 +19,7 @@ LISTENERS_MAX = 100
 WAITING_MAX = 1000
 
 _LOUD = {
+    "admin_waits",
     "alarm",
     "carrier_lost",
     "cut_off",

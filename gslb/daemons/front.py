@@ -25,6 +25,7 @@ from gslb.proxy.stream import RequestStream
 JOINED_MAX: Final = 65_536  # octets of a body that are copied to be written with the head
 _VERSIONS: Final = ("1.0", "1.1")
 LINGER_S: Final = 5.0  # how long a client that still sends is listened to after its answer
+FIRST_S: Final = 1.0  # how long the first request of who has just come is awaited while draining
 
 _LINES: Final = {
     each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus
@@ -42,6 +43,7 @@ class Front(Wired):
         "_closes",
         "_desk",
         "_exchange",
+        "_is_fresh",
         "_is_full",
         "_is_half_closed",
         "_left",
@@ -69,6 +71,7 @@ class Front(Wired):
         self._closes = False
         self._lingers = False
         self._is_half_closed = False
+        self._is_fresh = True  # nothing was asked for yet
         self._is_full = False
         self._unread = 0  # octets of answers that the client had not taken when last looked at
         self._rests = False  # until the loop has looked after others
@@ -155,11 +158,13 @@ class Front(Wired):
 
     def drain(self) -> None:
         """Close the connection, now or once what is under way is done."""
-        if self._exchange is None:
-            if self._transport is not None and not self._stream.has_begun:
-                self._transport.close()
-            return
-        self._closes = True
+        if self._exchange is not None:
+            self._closes = True
+        elif self._is_fresh:
+            # Its first request is on the way, which a client need not send again.
+            self.deadline_s = min(self.deadline_s, self._desk.now_s() + FIRST_S)
+        elif self._transport is not None and not self._stream.has_begun:
+            self._transport.close()
 
     def close(self) -> None:
         """Break the connection off."""
@@ -171,6 +176,7 @@ class Front(Wired):
     def on_request(self, head: RequestHead) -> None:
         """Begin an exchange."""
         desk = self._desk
+        self._is_fresh = False
         if (peer := desk.renewed(self.peer)) is not None:
             self.peer = peer
         passage = self.peer.pass_on(head, desk.draw_bits())

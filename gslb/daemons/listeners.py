@@ -79,22 +79,30 @@ class Listening:
         self.port = self._socket.getsockname()[1]
         self._loop.add_reader(self._socket.fileno(), self._accept)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether there are connections that were accepted and not yet handed on."""
+        return bool(self._tasks)
+
     def close(self) -> None:
-        """Accept no more."""
+        """Accept no more than who is waiting already: they are not turned away."""
         if self._socket.fileno() >= 0:
-            self._accept()  # who is waiting already is not turned away
+            for _ in range(BACKLOG // ACCEPTED_MAX):
+                if not self._accept():
+                    break
             self._loop.remove_reader(self._socket.fileno())
             self._socket.close()
 
-    def _accept(self) -> None:
+    def _accept(self) -> bool:
+        """Accept some of those who wait; return whether there may be more."""
         for _ in range(ACCEPTED_MAX):
             try:
                 sock, found = self._socket.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
+                return False
             except OSError:
                 self._rest()
-                return
+                return False
             treatment, peer = self.treatment, ip_address(found[0].split("%")[0])
             if treatment.admission.enter(None if treatment.has_preface else peer):
                 task = self._loop.create_task(self._treat(sock, peer, treatment))
@@ -102,6 +110,7 @@ class Listening:
                 task.add_done_callback(self._tasks.discard)
             else:
                 sock.close()
+        return True
 
     def _rest(self) -> None:
         """Accept none for a moment: the system has no room, and would say so again at once."""

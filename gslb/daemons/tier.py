@@ -32,13 +32,12 @@ from gslb.daemons.discovery import Discovery
 from gslb.daemons.events import Events
 from gslb.daemons.following import Following
 from gslb.daemons.haproxycrew import HaproxyCrew
-from gslb.daemons.jsonhttp import Limits, Server
 from gslb.daemons.operators import Operators
 from gslb.daemons.ownaddresses import own_addresses
 from gslb.daemons.prober import Prober
 from gslb.daemons.reload import next_config, refuse, tier_needs_restart
 from gslb.daemons.resting import subjects_at, tier_subjects
-from gslb.daemons.tieradmin import members_shape, tier_routes
+from gslb.daemons.tieradmin import TierAdmin, members_shape, tier_routes
 from gslb.daemons.tierload import LoadMeter
 from gslb.daemons.tiermetrics import tier_gauges
 from gslb.daemons.vantage import Vantage
@@ -105,8 +104,9 @@ class TierHost:
         if self.vantage is not None:
             self.vantage.load = LoadMeter(self.crew.told, clock).load
         self.addresses: tuple[str, ...] = ()
-        self._server: Server | None = None
-        self.admin: Endpoint | None = None
+        routes = tier_routes(self.counters, lambda: self.prober.complete, self.state)
+        at = None if self.tier.admin is None else Endpoint(*self.tier.admin)
+        self._admin = TierAdmin(at, routes, self.events)
 
     @classmethod
     async def start(cls, path: Path, name: str, clock: Callable[[], float]) -> TierHost:
@@ -133,13 +133,10 @@ class TierHost:
 
     async def serve(self) -> str | None:
         """Start the workers; return what is wrong if they cannot serve."""
-        if self.tier.admin is not None:
-            routes = tier_routes(self.counters, lambda: self.prober.complete, self.state)
-            self._server = Server(routes, Limits())
-            try:
-                self.admin = await self._server.listen(Endpoint(*self.tier.admin))
-            except OSError as error:
-                return str(error)
+        try:
+            await self._admin.open()
+        except OSError as error:
+            return str(error)
         self._told = self._brief()
         return await self.crew.start(self._told, self._beliefs())
 
@@ -182,7 +179,7 @@ class TierHost:
             members=len(self.prober.records),
             workers=self.crew.count,
             addresses=", ".join(self.addresses),
-            admin=None if self.admin is None else str(self.admin),
+            admin=None if self._admin.at is None else str(self._admin.at),
             vantage=None if self.vantage is None else self.vantage.name,
         )
         works = [
@@ -193,6 +190,7 @@ class TierHost:
             self._tell_beliefs(),
             self._tell_members(),
             self.crew.run(),
+            self._admin.run(),
         ]
         if self.carrier is not None:
             works.append(self.carrier.run())
@@ -209,8 +207,7 @@ class TierHost:
                     task.cancel()
         finally:
             await self.discovery.save()
-            if self._server is not None:
-                await self._server.close()
+            await self._admin.close()
             self.events.announce("stopped")
 
     def stop(self) -> None:

@@ -2,15 +2,59 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
 from gslb import __version__
+from gslb.config.settings import Endpoint
 from gslb.daemons.briefing import Figures
 from gslb.daemons.counters import Counters
-from gslb.daemons.jsonhttp import Asked, Route, json_response, metrics_response
+from gslb.daemons.events import Events
+from gslb.daemons.jsonhttp import Asked, Limits, Route, Server, json_response, metrics_response
+
+AGAIN_S: Final = 1.0  # how often it is tried to listen where another program does
+
+
+class TierAdmin:
+    """The API at *endpoint*, None for none: where a tier that is ending listens, once it has ended.
+
+    `at` is where it listens now.
+    """
+
+    def __init__(self, endpoint: Endpoint | None, routes: Sequence[Route], events: Events) -> None:
+        self.at: Endpoint | None = None
+        self._endpoint = endpoint
+        self._server = Server(routes, Limits())
+        self._events = events
+
+    async def open(self) -> None:
+        """Listen, or tell that another program does; raises OSError where that cannot be."""
+        if self._endpoint is None:
+            return
+        try:
+            self.at = await self._server.listen(self._endpoint)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            self._events.announce("admin_waits", address=str(self._endpoint))
+
+    async def run(self) -> None:
+        """Listen as soon as nobody else does."""
+        while self._endpoint is not None and self.at is None:
+            await asyncio.sleep(AGAIN_S)
+            try:
+                self.at = await self._server.listen(self._endpoint)
+            except OSError:
+                continue
+            self._events.announce("admin_listens", address=str(self.at))
+
+    async def close(self) -> None:
+        """Listen no more."""
+        await self._server.close()
 
 
 def tier_routes(

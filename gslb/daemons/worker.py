@@ -337,12 +337,14 @@ class Worker:
 
     async def _drain(self, within_s: float) -> None:
         """Take no more, let what runs finish, and end."""
-        for listening in self._listening.values():
-            listening.close()
+        for each in self._listening.values():
+            each.close()
         await asyncio.sleep(0)
         self.desk.draining = True
         until_s = self._loop.time() + within_s
-        while self._fronts and self._loop.time() < until_s:
+        while self._loop.time() < until_s and (
+            self._fronts or any(each.is_busy for each in self._listening.values())
+        ):
             for front in list(self._fronts):
                 front.drain()
             await asyncio.sleep(SWEEP_S)
