@@ -334,6 +334,20 @@ def test_no_more_is_tried_than_the_route_lets():
     assert world.is_quiet()
 
 
+def test_what_could_not_be_sent_since_uses_no_more_of_the_budget():
+    world = World(services=[service(eu=[f"192.0.2.{n}" for n in range(1, 5)])])
+    rule = next(iter(world.desk.table.rules.values()))
+    client, exchange = world.ask()
+
+    world.connected().lose()
+    world.unreachable()
+    world.queue_full()
+    assert rule.budget.retries == 1
+    world.connected().answer()
+
+    assert (client.status, exchange.tries) == (200, 2)
+
+
 def test_without_a_budget_nothing_is_sent_twice():
     world = World(route(retry=Retry(budget_percent=0)))
     client, _ = world.ask()

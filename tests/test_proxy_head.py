@@ -355,6 +355,19 @@ def test_one_reader_reads_all_heads_of_a_connection():
         assert len(head.fields) == 1 + len(each)
 
 
+@pytest.mark.parametrize("value", [b"close", b"keep-alive", b"close, upgrade"])
+def test_one_reader_reads_on_whatever_proxy_connection_says(value):
+    reader = RequestReaders()
+
+    for line in (b"X-Empty:", b"X: 1", b"X-Empty:"):
+        assert asked(b"Proxy-Connection: " + value, line, reader=reader).keep_alive
+    responses = ResponseReaders()
+    for line in (b"X-Empty:", b"X: 1", b"X-Empty:"):
+        head = told(b"Content-Length: 2", b"Proxy-Connection: " + value, line, reader=responses)
+        assert (head.length, head.keep_alive) == (2, True)
+        responses.skip(b"ok", 2)
+
+
 octets = st.sampled_from(
     [
         *(b"\r\n", b"\n", b"\r", b" ", b"\t", b":", b"\x00", b",", b"#", b"/", b"5", b"\xff"),

@@ -323,23 +323,50 @@ def test_a_body_shorter_than_its_length_resets_the_stream():
     assert pair.heard.calls == [("request", stream), ("reset", stream)]
 
 
-def test_a_body_longer_than_its_length_ends_the_connection():
+@pytest.mark.parametrize(("length", "begins"), [(b"5", b""), (b"5", b"hel"), (b"0", b"")])
+def test_a_body_longer_than_its_length_resets_its_stream_and_no_other(length, begins):
     pair = Pair()
-    stream = pair.ask([*POST, (b"content-length", b"5")], end=False)
+    good = pair.ask(POST, end=False)
+    bad = pair.ask([*POST, (b"content-length", length)], end=False)
+    if begins:
+        pair.client.send_data(bad, begins)
     pair.run()
-    pair.client.send_data(stream, b"hello!")
+    pair.client.send_data(bad, b"hello!", pad_length=3)
+    pair.client.send_data(good, b"hello!", end_stream=True)
     seen = pair.run()
 
-    assert pair.heard.calls == [("request", stream), ("reset", stream)]
+    assert [event.stream_id for event in kinds(seen, StreamReset)] == [bad]
+    assert ("reset", bad) in pair.heard.calls
+    assert ("end", good, []) in pair.heard.calls
+    assert pair.heard.bodies.get(bad, b"") == begins
+    assert not pair.server.is_over
+
+
+def test_who_resets_many_streams_by_wrong_lengths_is_left():
+    pair = Pair()
+    seen = []
+    for _ in range(2000):
+        if pair.server.is_over:
+            break
+        pair.ask([*POST, (b"content-length", b"5")])
+        seen = pair.run()
+
     assert kinds(seen, ConnectionTerminated)
-    assert pair.server.is_over
-    assert pair.server.is_done
 
 
 @pytest.mark.parametrize("length", [b"+5", b"5a", b"", b"-1", b"1_0"])
 def test_a_length_that_is_none_is_never_believed(length):
     pair = Pair()
-    pair.ask([*POST, (b"content-length", length)], end=False)
+    stream = pair.ask([*POST, (b"content-length", length)], end=False)
+    pair.run()
+
+    assert pair.heard.calls == [("refused", stream, 400)]
+    assert not pair.server.is_over
+
+
+def test_the_name_by_which_a_length_is_hidden_is_nobodys():
+    pair = Pair()
+    pair.ask([*POST, (b" length", b"5")], end=False)
     pair.run()
 
     assert not pair.heard.heads

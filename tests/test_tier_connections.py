@@ -2,7 +2,9 @@
 
 import asyncio
 import ssl
+from contextlib import AsyncExitStack
 
+import aiohttp
 import pytest
 
 from tests.messages import request
@@ -371,6 +373,66 @@ async def test_after_a_lost_member_the_next_is_asked_over_a_new_connection(tmp_p
         while first.answer is breaks:
             assert (await it.get()).status == 200
         assert second.connections == before + 1
+
+
+@pytest.mark.parametrize("queue", [0, 5])
+async def test_a_connection_that_is_not_for_a_request_makes_room_for_one_that_is(tmp_path, queue):
+    async def breaks(asked: Asked) -> None:
+        asked.writer.transport.abort()
+
+    upstream = {"connections": 1, "queue": queue, "queue_timeout": "5s"}
+    route = {"service": "www.example.com", "balance": "round_robin"}
+    async with (
+        tier(
+            tmp_path,
+            members={REGION: list(US[:2])},
+            upstream=upstream,
+            proxy={"routes": [route]},
+        ) as it,
+        Origin(US[0], it.member_port) as first,
+        Origin(US[1], it.member_port) as second,
+    ):
+        while not (first.requests and second.requests):
+            assert (await it.get()).status == 200
+        first.answer = breaks  # the other's connection is idle, and kept
+        assert (await it.get()).status == 200
+        assert (await it.get()).status == 200
+        await asyncio.sleep(1.2)
+        assert (await it.get("/", "Content-Length: 0", method="POST")).status == 200
+
+
+@pytest.mark.parametrize("answers", ["with an alert", "with a reset"])
+async def test_a_name_that_only_the_client_says_is_held_against_no_member(
+    tmp_path, authority, answers
+):
+    def choose(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> int | None:
+        return None if name == "www.example.com" else ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+
+    async def resets(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    admin = f"{PROXY}:{free_port(PROXY)}"
+    upstream = {"tls": {"ca": authority.ca_file}, "eject": {"connect_errors": 1, "most": "100%"}}
+    pools = {REGION: list(US[:2])}
+    async with AsyncExitStack() as stack:
+        it = await stack.enter_async_context(
+            tier(tmp_path, members=pools, upstream=upstream, proxy={"admin": admin})
+        )
+        secure = authority.serving("www.example.com")
+        secure.sni_callback = choose
+        for address in US[:2]:
+            if answers == "with an alert":
+                await stack.enter_async_context(Origin(address, it.member_port, tls=secure))
+            else:
+                server = await asyncio.start_server(resets, address, it.member_port)
+                await stack.enter_async_context(server)
+        for _ in range(3):
+            assert (await it.get("/", "Host: other.example.com")).status in (502, 503)
+        asking = await stack.enter_async_context(aiohttp.ClientSession())
+        async with asking.get(f"http://{admin}/metrics") as answer:
+            assert 'outcome="connect_error"' not in await answer.text()
+        if answers == "with an alert":
+            assert (await it.get("/", "Host: www.example.com")).status == 200
 
 
 async def test_a_connection_for_another_name_makes_room_for_one_that_is_needed(tmp_path, authority):

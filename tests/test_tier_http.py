@@ -133,15 +133,17 @@ async def test_a_head_of_what_the_tier_answers_itself_has_no_body_either(at, pat
 
 
 @pytest.mark.parametrize(
-    "head",
+    ("head", "connections"),
     [
-        b"HTTP/1.1 204 No Content\r\n\r\n",
-        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
-        b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
-        b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\n\r\n',
+        (b"HTTP/1.1 204 No Content\r\n\r\n", 1),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", 3),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", 1),
+        (b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\n\r\n', 1),
     ],
 )
-async def test_204_and_304_have_no_body_and_the_connections_go_on(at, member_port, head):
+async def test_204_and_304_have_no_body_and_connections_go_on_unless_one_may_come_late(
+    at, member_port, head, connections
+):
     async with Origin(US[0], member_port, raw(head)) as origin:
         wire = await at.open()
         for _ in range(3):
@@ -150,7 +152,7 @@ async def test_204_and_304_have_no_body_and_the_connections_go_on(at, member_por
             assert response.status == int(head[9:12])
             assert response.get("transfer-encoding") is None
         wire.close()
-        assert origin.connections == 1
+        assert origin.connections == connections
 
 
 async def test_chunks_and_trailers_go_both_ways(at, member_port):

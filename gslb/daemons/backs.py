@@ -195,17 +195,19 @@ class Pool:
         """Get *exchange* a connection, now or later."""
         exchange.waits_at = self
         idle = self._idle
-        if idle and not exchange.was_lost:
-            back = self._reused(exchange)
+        if idle:
+            back = None if exchange.was_lost else self._reused(exchange)
             if back is not None:
                 exchange.on_connected(back)
                 return
+            if idle and self.connections >= self._most:
+                spare = idle.pop(0)  # of another name, or not for this one: it makes room
+                self._all.discard(spare)
+                spare.close()
         if self.connections < self._most:
             self._open_for(exchange)
         elif len(self._waiting) < self.upstream.queue_max:
             self._waiting.append((exchange, self._clock() + self.upstream.queue_s))
-            if idle:
-                idle.pop(0).close()  # of another name, or not for this one: it makes room
         else:
             exchange.on_queue_full()
 
@@ -293,8 +295,8 @@ class Pool:
         assert exchange.route is not None, "what needs a connection has a route"
         name = self._server_name(exchange)
         host, port = self._target.endpoint
-        why = ""
-        blames = True
+        is_own_name = name is None or self._own_name() is not None  # and not the client's word
+        why, blames = "", True
         back: BackConnection | None = None
         try:
             if name is not None and not name.encode("idna"):
@@ -304,11 +306,14 @@ class Pool:
         except TimeoutError:
             why = "connect timeout"
         except ssl.SSLCertVerificationError:
-            why, blames = "certificate", self._own_name() is not None
+            why, blames = "certificate", is_own_name
         except ssl.SSLError:
-            why = "tls"
+            why, blames = "tls", is_own_name
         except ConnectionRefusedError:
             why = "refused"
+        except ConnectionError:
+            # In a handshake, a name that the member does not know is answered so as well.
+            why, blames = "connection lost", is_own_name
         except ValueError:
             why, blames = "server name", False
         except OSError:

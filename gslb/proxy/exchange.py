@@ -222,10 +222,7 @@ class Exchange:
         back.begin(self, head.method, desk.head_for(self, target, length) + upload.begun())
 
     def on_unreachable(self, why: str, *, blames: bool = True) -> None:
-        """Hear that there is no connection to the member: it was never sent the request.
-
-        Unless that *blames* the member, it was the request's own fault.
-        """
+        """Hear that the member could not be sent the request, unless *blames* by its own fault."""
         if self.phase != Phase.CONNECTING:
             return
         assert self.target is not None, "a connection is asked for a member"
@@ -275,7 +272,9 @@ class Exchange:
         assert self.route is not None, "what is tried again has a route"
         if self.tries >= self.route.retry.tries:
             return False
-        return not self._is_sent or self.desk.may_retry(self)
+        # What could not be reached since it was granted another sending has not used that up.
+        self._is_sent = self._is_sent and not self.desk.may_retry(self)
+        return not self._is_sent
 
     def on_response(self, head: ResponseHead) -> None:
         """Hear the head of the response."""

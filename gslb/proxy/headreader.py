@@ -104,8 +104,8 @@ class RequestReader:
                 raise MessageError("a version other than HTTP/1.0 and 1.1", 505)
             head.minor, head.keep_alive = 0, False
         sort_request_fields(head, fields)
-        if head.length or head.upgrade:
-            self._parser = None  # it waits for a body, which it is not given
+        if head.length or head.upgrade or _may_end(fields):
+            self._parser = None  # it waits for a body, which it is not given, or for the end
         return head
 
     def _check_count(self, fields: Fields) -> None:
@@ -181,8 +181,14 @@ class ResponseReader:
         if not 100 <= status <= 999:
             raise MessageError(f"a response with status {status}", 502)
         sort_response_fields(head, fields, method)
-        self._waiting = parser if head.keep_alive and head.length > 0 else None
+        is_reused = head.keep_alive and head.length > 0 and not _may_end(fields)
+        self._waiting = parser if is_reused else None
         return head
+
+
+def _may_end(fields: Fields) -> bool:
+    """Return whether llhttp may expect no more: it takes Proxy-Connection for Connection."""
+    return any(name == b"proxy-connection" for name, _ in fields)
 
 
 def _refused(octets: bytes, error: httptools.HttpParserError) -> MessageError:

@@ -35,6 +35,7 @@ from gslb.errors import FrameError, MessageError
 from gslb.proxy.frames import RST_STREAM, FrameCounter
 from gslb.proxy.head import Fields, RequestHead
 from gslb.proxy.http2head import FORBIDDEN, Http2HeadReader, read_trailers
+from gslb.proxy.http2lengths import LengthHidingDecoder, with_lengths
 
 STREAMS_MAX: Final = 100  # at a time
 REQUESTS_MAX: Final = 10_000  # of a connection; then the client is asked to connect again
@@ -77,7 +78,7 @@ class _Stream:
 
     def __init__(self) -> None:
         self.unread = 0  # octets that the sink has not taken
-        self.left = 0  # octets of the body that must still come; negative if it did not say
+        self.left = -1  # octets of the body that must still come; negative if it did not say
         self.hears = False  # whether the sink hears of its body
         self.has_ended = False  # whether the client is done
         self.trailers: Fields | None = []  # None if they are malformed
@@ -129,6 +130,7 @@ class Http2Connection:
                 SettingCodes.ENABLE_CONNECT_PROTOCOL: 0,
             },
         )
+        self._h2.decoder = LengthHidingDecoder()
         # Somewhat more is read, so that it can be answered with 431.
         self._h2.decoder.max_header_list_size = 2 * head_max
         self._h2.initiate_connection()
@@ -255,13 +257,14 @@ class Http2Connection:
     def _hear(self, event: Event) -> None:
         if isinstance(event, RequestReceived):
             if event.stream_id not in self._gone:
-                self._begin(event.stream_id, event.headers, event.stream_ended is not None)
+                fields = with_lengths(event.headers)
+                self._begin(event.stream_id, fields, event.stream_ended is not None)
         elif isinstance(event, DataReceived):
             self._hear_data(event)
         elif isinstance(event, TrailersReceived):
             known = self._streams.get(event.stream_id)
             if known is not None and known.hears:
-                known.trailers = read_trailers(event.headers)
+                known.trailers = read_trailers(with_lengths(event.headers))
         elif isinstance(event, StreamEnded):
             self._hear_end(event.stream_id)
         elif isinstance(event, WindowUpdated):
@@ -295,6 +298,11 @@ class Http2Connection:
     def _hear_data(self, event: DataReceived) -> None:
         stream, octets, size = event.stream_id, event.data or b"", event.flow_controlled_length or 0
         known = self._streams.get(stream)
+        if known is not None and 0 <= known.left < len(octets):
+            self._h2.acknowledge_received_data(size, stream)
+            self._refuse(stream)
+            self._sink.on_reset(stream)
+            return
         if known is None or not known.hears:
             self._pass_by(stream, size)
             return

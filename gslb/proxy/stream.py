@@ -326,8 +326,7 @@ class ResponseStream:
             if octets:
                 sink.on_data(octets)
         elif not length:
-            may_come = self._method == b"HEAD" and _tells_a_body(head)
-            self.mode, self._buffer = Mode.OVER if may_come else Mode.WAITING, octets
+            self.mode, self._buffer = Mode.OVER if _tells_a_body(head) else Mode.WAITING, octets
             sink.on_response(head)
             sink.on_end([])
         elif length == CHUNKED:
@@ -367,7 +366,8 @@ class ResponseStream:
 def _tells_a_body(head: ResponseHead) -> bool:
     """Return whether a body is told of that is not to come: a faulty member may send it later.
 
-    It could not be told from the next response then, once that is asked for.
+    It could not be told from the next response then, once that is asked for.  So it is behind the
+    response to a HEAD, and behind 204 and 304.
     """
     return any(
         name == b"transfer-encoding" or (name == b"content-length" and int(value))
