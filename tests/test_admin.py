@@ -154,7 +154,9 @@ async def test_what_is_served_in_an_unusual_way_is_an_alarm(desk):
 
 async def test_a_zone_kept_in_its_old_version_is_served_and_has_an_error(desk):
     [broken] = desk.controller.config.broken
-    desk.controller.kept_zones = (replace(broken, text="example.com"),)
+    world = desk.controller.world
+    config = replace(world.config, kept=(replace(broken, text="example.com"),))
+    desk.controller.world = replace(world, config=config)
     desk.controller.refuse("example.com stays as it was")
 
     said = (await desk.ask("GET", "/v1/status")).json

@@ -277,6 +277,29 @@ async def test_a_broken_zone_keeps_its_old_version_while_the_others_move_on(tmp_
     assert [zone["error"] for zone in mended["zones"]] == [None, None]
 
 
+@pytest.mark.parametrize("text", [None, "x: ["], ids=["missing", "no YAML"])
+async def test_a_zone_whose_file_does_not_even_say_its_name_keeps_its_old_version(tmp_path, text):
+    path = written(tmp_path, static("192.0.2.1"), zones=["one.yaml", "example.net.yaml"])
+    write_zone(tmp_path, "example.net", static("192.0.2.5"))
+    whole = (tmp_path / "example.com.yaml").read_text()
+    write(tmp_path / "one.yaml", whole)
+    async with running(path) as node:
+        if text is None:
+            (tmp_path / "one.yaml").unlink()
+        else:
+            write(tmp_path / "one.yaml", text)
+        await node.until(lambda _: bool(node.heard("reload_failed")))
+        write_zone(tmp_path, "example.net", static("192.0.2.6"))
+        await node.becomes({"192.0.2.6"}, "www.example.net")
+        still = await node.addresses("www.example.com")
+        _, status = await node.http("GET", "/v1/status")
+        write(tmp_path / "one.yaml", whole.replace("192.0.2.1", "192.0.2.2"))
+        await node.becomes({"192.0.2.2"}, "www.example.com")
+
+    assert still == {"192.0.2.1"}
+    assert "one.yaml" in {zone["zone"]: zone["error"] for zone in status["zones"]}["example.com"]
+
+
 async def test_a_zone_that_is_broken_at_the_start_fails_loudly_and_alone(tmp_path):
     path = written(tmp_path, static("192.0.2.1"), zones=["example.com.yaml", "example.net.yaml"])
     write_zone(tmp_path, "example.net", static("192.0.2.5"), records="nonsense\n")

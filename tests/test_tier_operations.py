@@ -269,6 +269,37 @@ async def test_a_broken_file_changes_nothing_and_is_said(tmp_path):
         assert (await it.get()).status == 200
 
 
+@pytest.mark.parametrize("text", ["x: [", "zone: example.com\n", None])
+async def test_a_broken_zone_changes_nothing_and_is_said(tmp_path, text):
+    port = free_port(US[0])
+    file = tmp_path / "example.com.yaml"
+    async with (
+        # How members are spoken to is known from the zone: by whom they are probed.
+        tier(tmp_path, member_port=port, proxy={"services": {}}, **monitored(port)) as it,
+        Origin(US[0], port),
+    ):
+        whole = file.read_text()
+        start = it.said
+        if text is None:
+            file.unlink()
+        else:
+            write(file, text)
+        await it.line("reload_failed", "example.com.yaml", start=start)
+        await it.line(" reload ", start=start)
+        assert (await it.get()).status == 200
+        main = yaml.safe_load(it.path.read_text())
+        main["proxy"]["routes"][0]["rewrite"] = {"response": {"set": {"X-A": "b"}}}
+        start = it.said
+        write(it.path, yaml.safe_dump(main))
+        await it.line(" reload ", start=start)
+        response = await it.get()
+        assert (response.status, response.get("x-a")) == (200, "b")
+        start = it.said
+        write(file, whole)
+        await it.line(" reload ", start=start)
+        assert (await it.get()).status == 200
+
+
 async def test_a_reload_for_which_a_port_was_taken_is_tried_again_until_it_is_free(tmp_path):
     async with tier(tmp_path) as it, Origin(US[0], it.member_port):
         with socket.create_server((PROXY, 0)) as other:

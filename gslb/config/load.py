@@ -2,7 +2,7 @@
 
 The main file decides whether there is anything to serve: if it, or what only it names, is
 wrong, `load` raises.  A zone that is wrong is left out and stands in `Config.broken`; the
-others are served.
+others are served.  Where its version before is known, that is served, and it stands in `kept`.
 
 Paths are relative to the file that they stand in.  Told to operators they stay as they were
 written, or from the working directory inside it; in the `Config` they are absolute.
@@ -19,17 +19,19 @@ from pathlib import Path
 from gslb.config import zonefile
 from gslb.config.carriers import HAS_NATS
 from gslb.config.digest import digest, tier_digest
+from gslb.config.kept import Sorted, keep
 from gslb.config.mainfile import Main, MainReader
 from gslb.config.named import ZoneFiles, as_watched, beside
 from gslb.config.nodes import At, Sheet
 from gslb.config.secrets import SecretReader
-from gslb.config.settings import BrokenZone, Config, ServedZone
+from gslb.config.settings import Config, ServedZone
 from gslb.config.tierfiles import Need, TierFiles
 from gslb.config.tiers import TierReader
 from gslb.config.yamlfile import UnreadableError, parse, read_bytes
 from gslb.config.zonefile import ReadZone
 from gslb.dns import name
 from gslb.errors import Complaint, ConfigError
+from gslb.model import Service
 from gslb.tier import Tier
 
 
@@ -42,6 +44,7 @@ def load(
     has_nats: bool = HAS_NATS,
     region: str | None = None,
     tier_files: Need = Need.NONE,
+    before: Iterable[ServedZone] = (),
 ) -> Config:
     """Return what the main file *path* and all files that it names say.
 
@@ -49,7 +52,8 @@ def load(
     needs the key of this voter, and neither the other keys, nor databases, static records or
     measurements.  *region* names the region that it is read for, if that is an L7 proxy: its host
     needs the files of the tier, and of a node's secrets none.  On other hosts *tier_files* says how
-    much of the tier's files is looked at.  *has_nats* says whether nats-py is installed.
+    much of the tier's files is looked at.  *has_nats* says whether nats-py is installed.  Of zones
+    that have become broken, the version *before* stays.
 
     Raises ConfigError, with the complaints about all files, if the main file cannot be used.
     """
@@ -74,30 +78,41 @@ def load(
         zonefile.read(zone_path, at, main.known, is_served=vantage is None)
         for zone_path, at in named.zones
     ]
+    found = keep(_sorted_out(zones), before, main.known)
     tier = None
     if vantage is None:
-        tier = _tier(reader, main, zones, tier_files if region is None else Need.ALL)
+        need = tier_files if region is None else Need.ALL
+        tier = _tier(reader, main, [*_services(found, zones)], need, is_whole=not found.broken)
     files = {path, *reader.files, *(file for zone in zones for file in zone.files)}
-    served, broken = _sorted_out(zones)
+    wrong = (*found.kept, *found.broken)
     if sheet.complaints:
         raise ConfigError(
-            [*sheet.complaints, *(note for z in broken for note in z.complaints)],
+            [*sheet.complaints, *(note for z in wrong for note in z.complaints)],
             files=frozenset(map(as_watched, files)),
         )
-    if not broken:
-        _warn_of_unused(main, top, served)
-    config = _config(path, main, served, broken, sheet, zones, files, named.folders)
+    if not wrong:
+        _warn_of_unused(main, top, found.served)
+    config = _config(path, main, found, sheet, zones, files, named.folders)
     tier_hash = "" if tier is None or region is None else tier_digest(tier)
     return replace(config, tier=tier, tier_hash=tier_hash)
 
 
-def _tier(reader: MainReader, main: Main, zones: Iterable[ReadZone], need: Need) -> Tier | None:
-    """Return the L7 tier, whose routes may name the services of all zones."""
-    zones = tuple(zones)
+def _services(found: Sorted, zones: Iterable[ReadZone]) -> Iterator[Service]:
+    """Yield the services of all zones; of those that cannot be served, what can be read of them."""
+    broken = {each.file for each in found.broken}
+    for zone in zones:
+        if zone.path.absolute() in broken:
+            yield from zone.services
+    for served in found.served:
+        yield from served.services  # behind, since of two of one name the last one counts
+
+
+def _tier(
+    reader: MainReader, main: Main, services: Iterable[Service], need: Need, *, is_whole: bool
+) -> Tier | None:
+    """Return the L7 tier, whose routes may name *services*; not all of these if not *is_whole*."""
     secrets = SecretReader(reader.named, reader.environ)
     files = TierFiles(need, reader.named, reader.beside, secrets)
-    services = [service for zone in zones for service in zone.services]
-    is_whole = all(zone.zone is not None for zone in zones)
     read = TierReader(reader.top, main.known, files, reader.region)
     return read.read(main.spec.proxy, services, is_whole=is_whole)
 
@@ -105,8 +120,7 @@ def _tier(reader: MainReader, main: Main, zones: Iterable[ReadZone], need: Need)
 def _config(
     path: Path,
     main: Main,
-    served: tuple[ServedZone, ...],
-    broken: tuple[BrokenZone, ...],
+    found: Sorted,
     sheet: Sheet,
     zones: Iterable[ReadZone],
     files: Iterable[Path],
@@ -121,8 +135,9 @@ def _config(
         state_dir=beside(path.parent, spec.state_dir).absolute(),
         listen_dns=tuple(spec.listen.dns),
         listen_admin=spec.listen.admin,
-        zones=served,
-        broken=broken,
+        zones=found.served,
+        broken=found.broken,
+        kept=found.kept,
         geo_database=main.own.geo_database,
         asn_database=main.own.asn_database,
         engine=spec.engine,
@@ -150,9 +165,7 @@ def _config(
     )
 
 
-def _sorted_out(
-    zones: Iterable[ReadZone],
-) -> tuple[tuple[ServedZone, ...], tuple[BrokenZone, ...]]:
+def _sorted_out(zones: Iterable[ReadZone]) -> Sorted:
     """Return the zones to serve, and those that cannot be; of two with one name, the first."""
     served: dict[bytes, ReadZone] = {}
     broken = []
@@ -169,7 +182,7 @@ def _sorted_out(
             broken.append(zone.broken((note,)))
         else:
             served[zone.apex] = zone
-    return tuple(zone.served() for zone in served.values()), tuple(broken)
+    return Sorted(tuple(zone.served() for zone in served.values()), tuple(broken))
 
 
 def _shadowed(zone: ReadZone, apexes: Collection[bytes]) -> Iterator[Complaint]:

@@ -110,6 +110,7 @@ class Config:
     nodes must have alike.  `vantage` is the voter that this node's own prober is, or that a process
     of its own is; with `voters` and without it nothing is probed here.  On a vantage's host what
     it does not need is left out: the keys of other voters, databases, static records.
+    `kept` are zones that have become broken, of which `zones` has the version before.
     `tier` is the L7 tier, without the contents of its files unless it is read for a proxy; then
     `tier_hash` is a digest of what the tiers of all regions must have alike.
     `engine` is ``auto``, ``native`` or ``python``; `threads` is None for one for each core.
@@ -132,6 +133,7 @@ class Config:
     explain_to: tuple[Network, ...]
     admin_token: str | None
     quorum: Quorum
+    kept: tuple[BrokenZone, ...] = ()
     vantage: str | None = None
     voters: Mapping[str, Voter] = field(default_factory=dict)
     report_interval_s: float = 5.0

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from gslb.config.settings import BrokenZone, Config
+from gslb.config.settings import Config
 from gslb.daemons.alarms import Alarms
 from gslb.daemons.counters import Counters
 from gslb.daemons.events import Events
@@ -92,7 +92,6 @@ class Controller:
         self.engine = "python"
         self.opinion: Opinion | None = None  # where vantages report; else there is one prober
         self.reloads = Reloads()
-        self.kept_zones: tuple[BrokenZone, ...] = ()
         self.geo_held: str | None = None
         self.alarms = Alarms(events)
         self.world = world
@@ -262,7 +261,7 @@ class Controller:
         """
         old = self.config
         plan = peopled(reread.world.plan, self._found)
-        self.world, self.kept_zones = replace(reread.world, plan=plan), reread.kept
+        self.world = replace(reread.world, plan=plan)
         self._touched, self._resting = None, resting(plan)
         if reread.held is not None and reread.held != self.geo_held:
             self._counters.events["gslb_geo_changes_held"] += 1
@@ -278,7 +277,7 @@ class Controller:
         for warning in sorted(set(self.config.warnings) - set(old.warnings)):
             self._events.announce("warning", warning=str(warning))
         self.reloads = replace(self.reloads, ok=self.reloads.ok + 1, last_error=None)
-        if broken := [each for zone in reread.kept for each in zone.complaints]:
+        if broken := [each for zone in self.config.kept for each in zone.complaints]:
             self.refuse("\n".join(map(str, broken)))
         self.tick(ahead)
 

@@ -50,7 +50,7 @@ def gauges_of(controller: Controller, clock: Callable[[], float]) -> Gauges:
                         discovered[service.text, pool.region, member.source.value] += 1
                     up[key] = _UP[controller.record_of(member).verdict]
                     forced[key] = float(controller.forced_of(service, member) is not None)
-        broken = len(controller.config.broken) + len(controller.kept_zones)
+        broken = len(controller.config.broken) + len(controller.config.kept)
         plain = {
             "gslb_snapshot_generation": float(snapshot.generation),
             "gslb_snapshot_age_seconds": clock() - snapshot.made_s,

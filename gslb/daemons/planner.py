@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from gslb import __version__
 from gslb.config.load import load
-from gslb.config.settings import Config
+from gslb.config.settings import Config, ServedZone
 from gslb.config.tierfiles import Need
 from gslb.daemons.database import Cache, DatabaseError, Progress, open_atlas, open_maps
 from gslb.errors import Complaint, ConfigError
@@ -32,11 +33,13 @@ def read(
     *,
     region: str | None = None,
     tier_files: Need = Need.NONE,
+    before: Iterable[ServedZone] = (),
 ) -> Config:
     """Return the configuration in *path*, as this host and environment read it.
 
     *vantage* names the voter that it is read for, if that is a process of its own; *region* the
-    region of an L7 proxy.  See `gslb.config.load.load`.
+    region of an L7 proxy.  Zones of *before* stay where they have become broken.  See
+    `gslb.config.load.load`.
 
     Raises ConfigError.
     """
@@ -47,6 +50,7 @@ def read(
         vantage=vantage,
         region=region,
         tier_files=tier_files,
+        before=before,
     )
 
 

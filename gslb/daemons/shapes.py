@@ -259,7 +259,7 @@ def _tally(controller: Controller) -> tuple[Shape, float | None]:
 
 def zones_shape(controller: Controller) -> list[Shape]:
     """Return the zones, those that are broken or served in an older version with their error."""
-    kept = {zone.text: _text(zone.complaints) for zone in controller.kept_zones}
+    kept = {zone.text: _text(zone.complaints) for zone in controller.config.kept}
     served: Iterable[Shape] = (
         {
             "zone": zone.text,
