@@ -16,6 +16,19 @@ from gslb.model import Network
 
 KIB = 1024
 
+# Fields of a request that the tier writes itself: whom it is from, its id, its trace, its way.
+OWN_FIELDS = (
+    "forwarded",
+    "traceparent",
+    "tracestate",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-gslb-hops",
+    "x-request-id",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Certificate:

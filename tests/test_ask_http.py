@@ -241,6 +241,24 @@ def test_nobody_to_send_a_request_to_is_status_one(config):
     assert "service dark.example.com in eu" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("request_", "does"),
+    [
+        ("GET https://www.example.com/x/../admin", "refused with 400"),
+        ("BREW https://www.example.com/", "refused with 501"),
+        ("CONNECT https://www.example.com/", "refused with 4"),
+        (f"GET https://www.example.com/{'a' * 40_000}", "refused with 431"),
+    ],
+)
+def test_what_is_refused_of_any_client_is_told_as_refused(config, request_, does):
+    done = explain(config, "--http", request_, *CLIENT)
+
+    assert done.exit_code == 1
+    assert does in done.stdout
+    assert "404" not in done.stderr
+    assert explained(config, request_, status=1)["does"].startswith(does)
+
+
 def test_no_route_is_status_one(config, tmp_path):
     (tmp_path / "gslb.yaml").write_text(MAIN[: MAIN.index("  routes:")])
 

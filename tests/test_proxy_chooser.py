@@ -312,7 +312,7 @@ def test_a_member_keeps_its_clients_while_it_lives_and_a_while_when_drained(beli
     choosing.now_s += after_s
     choosing.believe()
 
-    assert choosing.chooser.keeps(target, 10.0, choosing.now_s) is kept
+    assert choosing.chooser.keeps(target, CLIENT, 10.0, choosing.now_s) is kept
 
 
 def test_a_drain_that_was_undone_begins_anew():
@@ -323,7 +323,7 @@ def test_a_drain_that_was_undone_begins_anew():
     choosing.believe(_1=DRAINED)
     target = choosing.chooser.tagged(b"k", tag(b"k", "192.0.2.1:80"))
 
-    assert choosing.chooser.keeps(target, 10.0, choosing.now_s)
+    assert choosing.chooser.keeps(target, CLIENT, 10.0, choosing.now_s)
 
 
 def test_a_member_that_is_out_or_gone_keeps_nobody():
@@ -333,8 +333,20 @@ def test_a_member_that_is_out_or_gone_keeps_nobody():
     choosing.adopt(service(eu=["192.0.2.1"]))
     choosing.believe()
 
-    assert not choosing.chooser.keeps(one, 10.0, choosing.now_s)
-    assert not choosing.chooser.keeps(two, 10.0, choosing.now_s)
+    assert not choosing.chooser.keeps(one, CLIENT, 10.0, choosing.now_s)
+    assert not choosing.chooser.keeps(two, CLIENT, 10.0, choosing.now_s)
+
+
+def test_who_is_back_from_an_ejection_is_so_though_somebody_looked_at_its_circuit():
+    choosing = Choosing(upstream=Upstream(service=WWW, ejection=Ejection(errors=1, base_s=5.0)))
+    choosing.fails(1, outcome=Outcome.SERVER_ERROR)
+    assert choosing.chooser.is_out(choosing.target(1))
+    choosing.now_s += 5.0
+
+    choosing.chooser.circuits(choosing.now_s)
+    choosing.chooser.tick(choosing.now_s)
+
+    assert not choosing.chooser.is_out(choosing.target(1))
 
 
 def test_tags_are_of_members_at_home_alone():

@@ -33,6 +33,13 @@ TIER_CASES = [
     ("limits: {head_size: «1024.5}", "limits.head_size", "not a size", "64KiB"),
     ("limits: {head_size: «0.3B}", "limits.head_size", "not a whole number", "octets"),
     ("limits: {fields: «5}", "limits.fields", "out of range", "10 to 1000"),
+    ("access_log: «stderr", "access_log", "says of itself", "./stderr"),
+    (
+        "services: {www.example.com: {host: «'*.a.example'}}",
+        "services.www.example.com.host",
+        "no single host",
+        "whole name",
+    ),
     ("errors: {«200: a}", "errors.200", "out of range", "400 to 599"),
     ("errors: {503: «5}", "errors.503", "not a map", "key: value"),
     ("across: {to: [«peers]}", "across.to[0]", "'peers' is not", "proxies or members"),
@@ -327,6 +334,27 @@ ROUTE_CASES = [
     ("{deny: 403, rates: [«{burst: 5}]}", "rates[0].rate", "is missing", "add `rate`"),
     ("{deny: 403, rates: [{rate: 1/s, by: «ip}]}", "rates[0].by", "go by", "client, route or"),
     ("{deny: 403, retry: {budget: «-1}}", "retry.budget", "not a percentage", "20%"),
+    ("{deny: 403, name: «none}", "name", "figures call", "another name"),
+    ("{deny: 403, rewrite: {host: «'*.a.example'}}", "rewrite.host", "no single host", "whole"),
+    (
+        "{deny: 403, rewrite: {set: {«X-Forwarded-For: a}}}",
+        "rewrite.set.X-Forwarded-For",
+        "by the tier itself",
+        "leave it out",
+    ),
+    (
+        "{deny: 403, rewrite: {remove: [«X_request-ID]}}",
+        "rewrite.remove[0]",
+        "by the tier itself",
+        "leave it out",
+    ),
+    (
+        "{split: {www.example.com: 1}, sticky: «{cookie: gslb, key: 0123456789abcdef}, "
+        "affinity: {cookie: gslb, key: 0123456789abcdef}}",
+        "sticky",
+        "`affinity` too",
+        "different names",
+    ),
     ("{deny: 403, retry: {budget: «true}}", "retry.budget", "not a percentage", "20%"),
     ("{deny: 403, retry: {tries: «0}}", "retry.tries", "out of range", "1 to 10"),
     ("{deny: 403, hsts: «forever}", "hsts", "not a duration", "1d"),
@@ -385,6 +413,43 @@ WARNED = [
         "proxy.services.www.example.com.tls.ca",
         "nothing is verified",
         "verify: true",
+    ),
+    (
+        "proxy: {routes: [{deny: 403, «rewrite: {host: a.example}}]}",
+        "proxy.routes[0].rewrite",
+        "no effect",
+        "leave",
+    ),
+    (
+        "proxy: {routes: [{service: www.example.com, retry: {tries: 1, «statuses: [503]}}]}",
+        "proxy.routes[0].retry.statuses",
+        "`tries: 1`",
+        "`tries: 2`",
+    ),
+    (
+        "proxy: {routes: [{service: www.example.com, retry: {budget: 0, «statuses: [503]}}]}",
+        "proxy.routes[0].retry.statuses",
+        "`budget` of nothing",
+        "leave it out",
+    ),
+    (
+        "proxy: {routes: [{service: www.example.com, affinity: client, «balance: random}]}",
+        "proxy.routes[0].balance",
+        "hash of their address",
+        "by a cookie",
+    ),
+    (
+        "proxy: {«haproxy: /usr/sbin/haproxy, routes: [{deny: 403}]}",
+        "proxy.haproxy",
+        "not HAProxy's",
+        "`tier: haproxy`",
+    ),
+    (
+        "proxy: {services: {www.example.com: {«eject: {errors: null, connect_errors: null}}}, "
+        "routes: [{service: www.example.com}]}",
+        "proxy.services.www.example.com.eject",
+        "ejects nobody",
+        "`eject: null`",
     ),
     *(
         (
@@ -468,6 +533,27 @@ def test_what_routes_need_of_a_service_is_right_though_connections_are_passed_to
     )
 
     assert not [n for n in folder.load(main, SERVICES).warnings if n.key.startswith("proxy")]
+
+
+def test_a_log_that_cannot_be_written_is_complained_of_where_the_tier_runs(folder):
+    for written, problem in (("nowhere/x.log", "is not there"), (".", "is a folder")):
+        main = f"{REGIONS}proxy: {{access_log: {written}, routes: [{{deny: 403}}]}}\n"
+        (note,) = folder.complaints(main, SERVICES, region="eu-west")
+        assert (note.key, problem in note.problem) == ("proxy.access_log", True)
+
+
+def test_other_regions_proxies_that_are_asked_where_no_tier_listens_are_warned_of(folder):
+    two = REGIONS.replace("us-east: {", "us-east: {proxies: [198.51.100.7], ", 1)
+    for listen, across, is_wrong in (
+        ("[8080]", "{}", True),
+        ("[8080]", "{port: 8080}", False),
+        ("[8080]", "{to: [members]}", False),
+        ("[80]", "{}", False),
+    ):
+        proxy = f"{{listen: {listen}, across: {across}, routes: [{{service: www.example.com}}]}}"
+        main = f"{two}proxy: {proxy}\n"
+        found = [n.key for n in folder.load(main, SERVICES).warnings]
+        assert ("proxy.across" in found) is is_wrong
 
 
 def test_a_tier_without_any_regions_proxies_is_warned_of(folder):

@@ -26,10 +26,11 @@ from gslb.tier import (
     Upstream,
 )
 from tests.exchanges import CLIENT, DOWN, DRAINED, UP, WWW, World, member, route, service
+from tests.test_proxy_way import fence
 
 API = "api.example.com"
 COOKIE = Affinity(by="cookie", name="pin", key=b"k" * 32, ttl_s=100, drain_s=10)
-HEADER = Affinity(by="header", name="X-Client", drain_s=10)
+HEADER = Affinity(by="header", name="x-client", drain_s=10)
 HOME_AND_AWAY = {"eu": ["192.0.2.1", "192.0.2.2"], "us": ["192.0.2.11"]}
 
 
@@ -197,6 +198,42 @@ def test_a_cookie_that_is_none_of_ours_is_as_none(cookie):
     client, _ = served(world, b"Cookie: " + cookie)
 
     assert len(field(client, b"set-cookie")) == 1
+
+
+@pytest.mark.parametrize(("pinning", "line"), [(COOKIE, None), (HEADER, b"X-Client: a")])
+def test_no_client_is_kept_over_a_fence(pinning, line):
+    far = ip_address("198.51.100.1")
+    made = replace(service(**HOME_AND_AWAY), route=(fence(),))
+    world = World(
+        route(affinity=pinning),
+        services=[made],
+        across=Across(to=("members",)),
+    )
+    client, back = served(world, *([line] if line else []))
+    assert back.target.region == "eu"
+
+    lines = [line or cookie_of(client)]
+    _, back = served(world, *lines, client=far)
+    assert back.target.region == "us"
+
+
+def test_who_has_nothing_to_be_known_by_is_balanced_as_all():
+    world = World(route(affinity=HEADER, balance=Balance("round_robin")))
+
+    first = [served(world)[1].target for _ in range(6)]
+
+    assert sorted(map(first.count, set(first))) == [2, 2, 2]
+
+
+def test_a_transport_security_that_a_member_says_gives_way_to_the_routes():
+    secure = Listener(port=443, tls=Tls(certificates=()))
+    world = World(route(hsts_s=60), listeners=(secure,))
+    client, _ = world.ask()
+    world.connected().respond(
+        b"HTTP/1.1 200 OK\r\nStrict-Transport-Security: max-age=1\r\nContent-Length: 0\r\n\r\n"
+    )
+
+    assert field(client, b"strict-transport-security") == [b"max-age=60"]
 
 
 def test_a_cookie_holds_until_its_time_is_over():

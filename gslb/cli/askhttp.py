@@ -15,9 +15,11 @@ from gslb.cli.shown import complaints, err, fail, show_json, show_table
 from gslb.cli.supposed import believed, check_down, closest, supposing, world_of
 from gslb.daemons.explainer import explain_any, place_json, place_text
 from gslb.daemons.planner import World
+from gslb.errors import MessageError
 from gslb.model import Network, Service
 from gslb.proxy import explain
 from gslb.proxy.explain import ToldRequest
+from gslb.proxy.headreader import RequestReader
 from gslb.proxy.request import Request
 from gslb.tier import Listener, Tier
 
@@ -26,9 +28,13 @@ PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as it is asked about: its head, its URL, and the port that it comes in at."""
+    """A request as it is asked about: its head, its URL, and the port that it comes in at.
+
+    `octets` is its head as a client sends it.
+    """
 
     request: Request
+    octets: bytes
     url: str
     port: int
     client: Network
@@ -66,7 +72,9 @@ def asked(written: str, headers: Sequence[str], client: Network) -> Asked:
         split.scheme,
         client.network_address,
     )
-    return Asked(request, url, port or PORTS[split.scheme], client)
+    lines = b"".join([b"%b: %b\r\n" % pair for pair in fields])
+    octets = b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method, request.target, lines)
+    return Asked(request, octets, url, port or PORTS[split.scheme], client)
 
 
 def _field(written: str) -> tuple[bytes, bytes]:
@@ -91,19 +99,35 @@ def explain_request(
         raise fail(f"--region {region}: no such region", closest(region, config.regions))
     check_down([world], down)
     listener = _listener(config.tier, asked)
-    told = explain.explain(
-        _world(world, config.tier, down), asked.request, _region_for(world, region, down, asked)
-    )
+    if (problem := _refused(config.tier, asked.octets)) is not None:
+        told = ToldRequest((), None, f"refused with {problem.status}: {problem}")
+    else:
+        told = explain.explain(
+            _world(world, config.tier, down), asked.request, _region_for(world, region, down, asked)
+        )
     if as_json:
         show_json(shape(asked, listener, told, world))
     else:
         show(shape(asked, listener, told, world))
+    if problem is not None:
+        raise typer.Exit(1)
     if told.route is None:
         err("gslb: no route matches: the request would be answered 404")
         raise typer.Exit(1)
     if told.services and not any(group.members for s in told.services for group in s.groups):
         err("gslb: nobody could be sent the request: it would be answered 503")
         raise typer.Exit(1)
+
+
+def _refused(tier: Tier, octets: bytes) -> MessageError | None:
+    """Return why no route is looked for: what is refused of any client."""
+    if len(octets) > tier.limits.head_max:
+        return MessageError(f"a head of more than {tier.limits.head_max} octets", 431)
+    try:
+        RequestReader(tier.limits.fields_max).read(octets)
+    except MessageError as error:
+        return error
+    return None
 
 
 def _listener(tier: Tier, asked: Asked) -> Listener:

@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from gslb.config import addresses
 from gslb.config.nodes import closest, shown
 from gslb.config.scalars import ScalarError, boolean, regex, text, whole
+from gslb.tier import OWN_FIELDS
 
 SIZE_MAX = 2**40
 RATE_MAX = 1_000_000
@@ -133,6 +134,15 @@ def free_field_name(value: object) -> str:
     return found
 
 
+def request_field_name(value: object) -> str:
+    """Return the name of a request's header field that an operator may set or remove."""
+    found = free_field_name(value)
+    if found.lower().replace("_", "-") in OWN_FIELDS:
+        hint = "leave it out: it tells members what is known of the client"
+        raise ScalarError(f"{found} is written by the tier itself", hint)
+    return found
+
+
 def field_value(value: object) -> str:
     """Return the value of a header field in printable ASCII (RFC 9110 5.5)."""
     found = text(value)
@@ -148,6 +158,14 @@ def cookie_name(value: object) -> str:
     if not _TOKEN.fullmatch(found) or len(found) > _NAME_CHARS_MAX:
         hint = "write letters, digits, hyphens and underscores"
         raise ScalarError(f"{shown(value)} is not the name of a cookie", hint)
+    return found
+
+
+def plain_host(value: object) -> str:
+    """Return a host in lower case without a port."""
+    found = host_pattern(value)
+    if found.startswith("*."):
+        raise ScalarError(f"{shown(value)} is no single host", "write the host's whole name")
     return found
 
 

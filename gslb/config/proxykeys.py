@@ -36,8 +36,8 @@ from gslb.config.routekeys import (
     Balance,
     FieldName,
     FieldValue,
-    HostPattern,
     Percent,
+    PlainHost,
     RouteSpec,
     ServiceKey,
     ServiceName,
@@ -171,7 +171,7 @@ class UpstreamSpec(Keys):
     tls: UpstreamTls = field(
         None, "TLS to members; absent: as the monitor does where its port is used; null: none."
     )
-    host: HostPattern | None = field(None, "What Host becomes; null: as it came.")
+    host: PlainHost | None = field(None, "What Host becomes; null: as it came.")
     connections: Annotated[int, *whole(1, CONNECTIONS_MAX)] = field(
         1024, "Connections to one member at most."
     )

@@ -16,6 +16,7 @@ from gslb.config.routekeys import (
     PartCookieSpec,
     RateSpec,
     RespondSpec,
+    RetrySpec,
     RewriteSpec,
     RouteSpec,
     TimeoutsSpec,
@@ -41,7 +42,8 @@ from gslb.tier import (
 )
 
 ACTIONS = ("service", "split", "redirect", "respond", "deny")
-FORWARDING = ("balance", "affinity", "timeouts", "retry", "buffer", "sticky")
+FORWARDING = ("balance", "affinity", "timeouts", "retry", "buffer", "sticky", "rewrite")
+UNROUTED = "none"  # what figures call the route of requests that have none
 REDIRECTS = (301, 302, 303, 307, 308)
 NO_BODY = (204, 205, 304)
 TEXT_TYPE, HTML_TYPE = "text/plain; charset=utf-8", "text/html; charset=utf-8"
@@ -64,6 +66,9 @@ class RequestRouteReader:
         for index, spec in enumerate(specs):
             here = self.at / index
             name = spec.name or f"route {index + 1}"
+            if name == UNROUTED:
+                problem = f"{shown(name)} is what figures call requests without a route"
+                (here / "name").wrong(problem, "choose another name")
             if first_of.setdefault(name, index) != index:
                 (here / "name").wrong(f"{shown(name)} is a route above", "choose another name")
             if all_taken is not None:
@@ -88,9 +93,11 @@ class RequestRouteReader:
         elif spec.sticky is not None and spec.split is None:
             hint = "write `split`, or `affinity` for one that keeps its member"
             (at / "sticky").wrong("stands without a `split`", hint, on_key=True)
+        affinity = self._affinity(spec.affinity, at / "affinity")
         if isinstance(action, Forward):
             _check_total(spec.timeouts, at / "timeouts" / "total")
-        affinity = self._affinity(spec.affinity, at / "affinity")
+            _check_retry(spec.retry, at / "retry" / "statuses")
+            _check_kept(action, affinity, at)
         if isinstance(action, Forward) and action.sticky and not action.key and affinity:
             action = replace(action, key=affinity.key)
         return Route(
@@ -219,6 +226,25 @@ def _check_total(spec: TimeoutsSpec, at: At) -> None:
             hint = f"write a longer `total`, or a shorter `{key}`, so that another can be tried"
             at.warn(problem, hint)
             return
+
+
+def _check_retry(spec: RetrySpec, at: At) -> None:
+    """Warn of statuses after which nothing is tried again."""
+    if spec.statuses and (spec.tries == 1 or not spec.budget):
+        reason = "`tries: 1`" if spec.tries == 1 else "a `budget` of nothing"
+        at.warn(f"has no effect beside {reason}", "leave it out, or write `tries: 2`", on_key=True)
+
+
+def _check_kept(action: Forward, affinity: Affinity | None, at: At) -> None:
+    """Complain of two cookies of one name; warn of a balance by which nobody is given a member."""
+    if affinity is None:
+        return
+    if affinity.by == "cookie" and affinity.name == action.sticky:
+        problem = f"{shown(affinity.name)} is the cookie of `affinity` too"
+        (at / "sticky").wrong(problem, "give the two cookies different names")
+    if affinity.by == "client" and at.has("balance"):
+        problem = "has no effect: clients keep a member by a hash of their address"
+        (at / "balance").warn(problem, "leave it out, or keep members by a cookie", on_key=True)
 
 
 def balance(spec: BalanceSpec, at: At) -> Balance:

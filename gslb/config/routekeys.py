@@ -78,9 +78,13 @@ def _rule(*more: str) -> dict[str, object]:
 ServiceName = Annotated[str, *reader(httpscalars.service_name, "string")]
 ServiceKey = Annotated[str, *reader(httpscalars.service_key, "string")]
 HostPattern = Annotated[str, *reader(httpscalars.host_pattern, "string")]
+PlainHost = Annotated[str, *reader(httpscalars.plain_host, "string")]
 FieldName = Annotated[str, *reader(httpscalars.field_name, "string", pattern=_TOKEN_PATTERN)]
 FreeFieldName = Annotated[
     str, *reader(httpscalars.free_field_name, "string", pattern=_TOKEN_PATTERN)
+]
+RequestFieldName = Annotated[
+    str, *reader(httpscalars.request_field_name, "string", pattern=_TOKEN_PATTERN)
 ]
 FieldValue = Annotated[str, *reader(httpscalars.field_value, "string")]
 CookieName = Annotated[str, *reader(httpscalars.cookie_name, "string", pattern=_TOKEN_PATTERN)]
@@ -240,11 +244,11 @@ class RewriteSpec(Keys):
     """Changes of requests and responses on their way."""
 
     path: PathChangeSpec | None = field(None, "A change of the path.")
-    host: HostPattern | None = field(None, "What Host becomes.")
-    set: dict[FreeFieldName, FieldValue] = field(
+    host: PlainHost | None = field(None, "What Host becomes.")
+    set: dict[RequestFieldName, FieldValue] = field(
         {}, "Headers of the request that are set, in place of all of that name.", most=ITEMS_MAX
     )
-    remove: list[FreeFieldName] = field(
+    remove: list[RequestFieldName] = field(
         [], "Headers of the request that are removed.", most=ITEMS_MAX
     )
     response: ResponseChangeSpec = field({}, "Changes of the response.")

@@ -57,6 +57,20 @@ class TierFiles:
                 at.warn(f"{path} {error.problem}", ELSEWHERE)
             return None
 
+    def writable(self, path: Path, at: At) -> None:
+        """Complain where the file *path*, which is written to, cannot be."""
+        if self.need is Need.NONE:
+            return
+        problem = ""
+        if path.is_dir():
+            problem = f"{path} is a folder"
+        elif not path.parent.is_dir():
+            problem = f"{path.parent} is not there, or no folder"
+        if problem and self.need is Need.ALL:
+            at.wrong(problem, "write the path of a file in a folder that is there")
+        elif problem:
+            at.warn(problem, ELSEWHERE)
+
     def certificate(self, cert: str, key: str | None, at: At) -> Certificate:
         """Return a certificate and its key, once they are seen to be a pair."""
         key_at = at / "key" if key is not None else at / "cert"

@@ -50,6 +50,10 @@ class TierReader:
         if not found and not at.spoiled and any(each.mode == "http" for each in listeners):
             hint = "write routes: [{service: NAME}]"
             at.warn("has no routes: every request is answered 404", hint, on_key=True)
+        self._check_across(spec, {each.port for each in listeners}, at)
+        if spec.tier != "haproxy" and at.has("haproxy"):
+            problem = "has no effect: the tier is not HAProxy's"
+            (at / "haproxy").warn(problem, "write `tier: haproxy`, or leave it out", on_key=True)
         limits = spec.limits
         return Tier(
             engine=spec.tier,
@@ -70,7 +74,7 @@ class TierReader:
             workers=spec.workers,
             trusted=tuple(spec.trusted),
             via=spec.via,
-            access_log=self._access_log(spec.access_log),
+            access_log=self._access_log(spec.access_log, at / "access_log"),
             admin=None if spec.admin is None else (spec.admin.host, spec.admin.port),
             drain_s=spec.drain,
             haproxy=spec.haproxy,
@@ -112,10 +116,24 @@ class TierReader:
                 found[status] = Page(body, page.type)
         return found
 
-    def _access_log(self, written: str | None) -> str | None:
+    def _check_across(self, spec: TierSpec, ports: set[int], at: At) -> None:
+        """Warn of proxies of other regions that are asked where no tier listens."""
+        proxied = [region for region in self.known.regions.values() if region.proxies]
+        asked = "proxies" in spec.across.to and len(proxied) > 1
+        if asked and ports and spec.across.port not in ports:
+            problem = f"other regions' proxies are asked at port {spec.across.port}, "
+            hint = f"write across: {{port: {min(ports)}}}"
+            (at / "across").warn(f"{problem}where no tier listens", hint, on_key=True)
+
+    def _access_log(self, written: str | None, at: At) -> str | None:
         if written is None or written == STDOUT:
             return written
-        return str(self.files.beside(written).absolute())
+        if written == "stderr":
+            hint = "write stdout, or ./stderr for a file of that name"
+            at.wrong("stderr is for what the tier says of itself", hint)
+        path = self.files.beside(written).absolute()
+        self.files.writable(path, at)
+        return str(path)
 
 
 def _passed_alone(listeners: Iterable[Listener], routes: Iterable[Route]) -> frozenset[str]:

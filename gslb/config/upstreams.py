@@ -153,6 +153,9 @@ def _ejection(spec: EjectSpec, at: At | None) -> Ejection:
     if spec.max < spec.base and at is not None:
         hint = "write a longer `max`, or a shorter `base`"
         (at / "eject" / "max").wrong("is shorter than `base`", hint)
+    if spec.errors is spec.connect_errors is spec.slow_factor is None and at is not None:
+        problem = "ejects nobody: each of its rules is null"
+        (at / "eject").warn(problem, "write `eject: null`, or one of them", on_key=True)
     return Ejection(
         errors=spec.errors,
         connect_errors=spec.connect_errors,

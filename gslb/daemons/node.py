@@ -35,7 +35,7 @@ from gslb.daemons.gauges import gauges_of
 from gslb.daemons.intake import intake_of
 from gslb.daemons.nameserver import Datagrams, Limits, Nameserver, Responder
 from gslb.daemons.protection import Protection
-from gslb.daemons.reload import needs_restart, read_again
+from gslb.daemons.reload import Restarts, needs_restart, read_again
 from gslb.daemons.udp import Udp
 from gslb.daemons.voting import Voting
 from gslb.daemons.webhooks import Webhooks
@@ -82,6 +82,7 @@ class Node:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, node.following.tell)
         config = planner.read(path)
         node.following.begin(config)
+        node._restarts = Restarts(partial(needs_restart, config), node.events)
         node.webhooks = Webhooks(
             config.webhooks,
             node=config.node,
@@ -175,6 +176,7 @@ class Node:
         udp.guard(self.protection)
         return udp
 
+    _restarts: Restarts
     controller: Controller
     discovery: Discovery
     protection: Protection
@@ -338,7 +340,6 @@ class Node:
 
     async def _reload_once(self) -> None:
         """Take over what the files say now, or refuse it and say why."""
-        old = self.controller.config
         try:
             reread = await aside(partial(read_again, self.path, self.controller.world))
         except ConfigError as error:
@@ -353,5 +354,4 @@ class Node:
         self.controller.adopt(reread, ahead)
         self.protection.adopt(reread.world.config, self.clock())
         self.voting.watch(reread.world.config)
-        if keys := needs_restart(old, reread.world.config):
-            self.events.announce("restart_needed", changed=", ".join(keys))
+        self._restarts.look(reread.world.config)

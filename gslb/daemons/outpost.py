@@ -27,7 +27,7 @@ from gslb.daemons.events import Events
 from gslb.daemons.following import Following
 from gslb.daemons.jsonhttp import Asked, Limits, Route, Server, json_response, metrics_response
 from gslb.daemons.prober import Prober
-from gslb.daemons.reload import needs_restart, next_config
+from gslb.daemons.reload import Restarts, needs_restart, next_config
 from gslb.daemons.resting import subjects_of
 from gslb.daemons.vantage import Vantage
 from gslb.errors import ReportError
@@ -47,6 +47,7 @@ class Outpost:
         self.config = config
         self.counters = Counters()
         self.events = Events(clock)
+        self._restarts = Restarts(partial(needs_restart, config), self.events)
         self.following = Following()
         self.following.begin(config)
         self.prober = Prober(clock, on_result=self._on_result, vantage=name)
@@ -166,8 +167,7 @@ class Outpost:
             config = await next_config(
                 self.following, self.config, read, self.counters, self.events
             )
-            if keys := needs_restart(self.config, config):
-                self.events.announce("restart_needed", changed=", ".join(keys))
+            self._restarts.look(config)
             self.config = config
             self.vantage.adopt(config)
             self.discovery.adopt(self._in_own_folder(config))

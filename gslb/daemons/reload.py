@@ -98,6 +98,22 @@ def moves_too_much(old: World, new: World) -> float | None:
     return part if part > limit else None
 
 
+class Restarts:
+    """Tells which keys have other values than at the start, and take effect at the next one."""
+
+    def __init__(self, differing: Callable[[Config], list[str]], events: Events) -> None:
+        self._differing = differing
+        self._events = events
+        self._told: list[str] = []
+
+    def look(self, config: Config) -> None:
+        """Tell of *config*, if that is anything new."""
+        keys = self._differing(config)
+        if keys and keys != self._told:
+            self._events.announce("restart_needed", changed=", ".join(keys))
+        self._told = keys
+
+
 def needs_restart(old: Config, new: Config) -> list[str]:
     """Return the keys that changed and are only read at a start."""
     changed = {

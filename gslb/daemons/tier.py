@@ -35,7 +35,7 @@ from gslb.daemons.haproxycrew import HaproxyCrew
 from gslb.daemons.operators import Operators
 from gslb.daemons.ownaddresses import own_addresses
 from gslb.daemons.prober import Prober
-from gslb.daemons.reload import next_config, refuse, tier_needs_restart
+from gslb.daemons.reload import Restarts, next_config, refuse, tier_needs_restart
 from gslb.daemons.resting import subjects_at, tier_subjects
 from gslb.daemons.tieradmin import TierAdmin, members_shape, tier_routes
 from gslb.daemons.tierload import LoadMeter
@@ -66,6 +66,9 @@ class TierHost:
         self.config = config
         self.counters = Counters()
         self.events = Events(clock)
+        self._restarts = Restarts(
+            lambda now: tier_needs_restart(config, now, self.region), self.events
+        )
         self.following = Following()
         self.following.begin(config)
         voter = voter_of(config, name)
@@ -363,8 +366,7 @@ class TierHost:
             config = await next_config(
                 self.following, self.config, read, self.counters, self.events
             )
-            if keys := tier_needs_restart(self.config, config, self.region):
-                self.events.announce("restart_needed", changed=", ".join(keys))
+            self._restarts.look(config)
             before, self.config = self.config, config
             if (problem := await self._tell(self._brief(), anew=True)) is not None:
                 self.config = before

@@ -137,7 +137,10 @@ class Worker:
                 for listener in brief.tier.listeners
                 for host in brief.addresses
             }
-            self._journal.open(brief.tier.access_log, line_of(brief.engine))
+            try:
+                self._journal.open(brief.tier.access_log, line_of(brief.engine))
+            except OSError as error:
+                raise OSError(error.errno, f"proxy.access_log: {error}") from None
             self._listen(treatments)
         except (OSError, DatabaseError) as error:
             return Ready(problem=str(error) or type(error).__name__)

@@ -357,8 +357,10 @@ class Chooser:
                 for member in pool.members:
                     self._target((False, pool.region, str(member.address)), member)
 
-    def keeps(self, target: Target, drain_s: float, now_s: float) -> bool:
-        """Return whether *target* may keep its clients: drained, for *drain_s*."""
+    def keeps(self, target: Target, client: Address, drain_s: float, now_s: float) -> bool:
+        """Return whether *target* may keep *client*: drained, for *drain_s*; never over a fence."""
+        if self._orders.has_fences and not self._is_inside(client):
+            return False
         key = (target.is_proxy, target.region, str(target.member.address))
         if self._targets.get(key) is not target or target in self._out or self._beliefs is None:
             return False
@@ -371,6 +373,7 @@ class Chooser:
 
     def circuits(self, now_s: float) -> dict[str, Circuit]:
         """Return the circuits of the own region's members, by the target's name."""
+        self.tick(now_s)  # who is back as of now is so to all, and not to whoever looks alone
         return {} if self._ejector is None else dict(self._ejector.state(now_s))
 
     def targets(self) -> list[Target]:

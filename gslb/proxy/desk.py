@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from gslb.errors import MessageError
 from gslb.health.belief import Belief
 from gslb.model import Address, Member, Regions, Service
-from gslb.proxy import affinity, rewrite
+from gslb.proxy import rewrite
 from gslb.proxy.chooser import Chooser
 from gslb.proxy.ejection import Outcome
 from gslb.proxy.exchange import Exchange
@@ -23,13 +23,13 @@ from gslb.proxy.hashing import key_for
 from gslb.proxy.head import CHUNKED, Fields, ResponseHead
 from gslb.proxy.headreader import Cutter
 from gslb.proxy.holder import holder_of
+from gslb.proxy.keeping import pin, pinned
 from gslb.proxy.request import Request
 from gslb.proxy.table import Rule, Table, compile_table, plain_page
 from gslb.proxy.tally import NO_ROUTE, Tally
 from gslb.proxy.target import Target
 from gslb.routing.geo import BLANK, Atlas
 from gslb.tier import (
-    Affinity,
     Forward,
     Limits,
     Listener,
@@ -39,6 +39,7 @@ from gslb.tier import (
     Upstream,
 )
 
+_HSTS: Final = b"strict-transport-security"
 _HAS_BODY: Final = frozenset((b"POST", b"PUT", b"PATCH"))  # methods that mean something by it
 
 BelievedOf = Callable[[str, Member], Belief]
@@ -220,7 +221,11 @@ class Desk:
         passage = exchange.passage
         pinning, request, balance = route.affinity, exchange.request, rule.balance
         key = key_for(balance, request)
-        if pinning is not None and (found := self._pinned(exchange, key, pinning)):
+        if rule.pins is not None and not key:
+            # It has nothing that it could be known by.
+            pinning, balance = None, route.balance
+            key = key_for(balance, request)
+        if pinning is not None and (found := pinned(exchange, key, pinning, now_s, self._wall())):
             found.active += 1
             return found
         target = chooser.choose(
@@ -237,35 +242,8 @@ class Desk:
             return None
         target.active += 1
         if pinning is not None and not target.is_proxy and target.region == chooser.own:
-            if rule.pins is not None:
-                rule.pins.put(key, target)
-            else:
-                self._pin(exchange, pinning, target)
+            pin(exchange, key, pinning, target, self._wall())
         return target
-
-    def _pinned(self, exchange: Exchange, key: int, pinning: Affinity) -> Target | None:
-        """Return the member that the client keeps, if it has one that may be kept."""
-        now_s, chooser, pins = self.now_s(), exchange.service, _rule(exchange).pins
-        assert chooser is not None, "a service comes before its members"
-        if pins is not None:
-            target = pins.get(key)
-        else:
-            target = None
-            for value in exchange.request.cookies(pinning.name.encode()):
-                pin = affinity.read(pinning.key, value, self._wall())
-                if pin is not None:
-                    target = chooser.tagged(pinning.key, pin.tag)
-                    break
-        if target is None or target in exchange.tried:
-            return None
-        return target if chooser.keeps(target, pinning.drain_s, now_s) else None
-
-    def _pin(self, exchange: Exchange, pinning: Affinity, target: Target) -> None:
-        until_s = self._wall() + pinning.ttl_s
-        value = affinity.make(pinning.key, target.name, until_s)
-        secure = exchange.request.scheme == "https"
-        text = affinity.set_cookie(pinning.name, value, pinning.ttl_s, secure=secure)
-        exchange.cookies[pinning.name] = text.encode()
 
     def connect(self, exchange: Exchange, target: Target) -> None:
         """Get a connection: the exchange is told, now or later."""
@@ -369,7 +347,9 @@ class Desk:
         if exchange.cookies:
             fields += [(b"set-cookie", text) for text in exchange.cookies.values()]
         if route is not None and route.hsts_s is not None and exchange.request.scheme == "https":
-            fields.append((b"strict-transport-security", b"max-age=%d" % route.hsts_s))
+            # The first one counts (RFC 6797 8.1), and a member's own may say less.
+            fields = [pair for pair in fields if pair[0] != _HSTS]
+            fields.append((_HSTS, b"max-age=%d" % route.hsts_s))
         if table is not None and table.tier.via is not None:
             fields.append((b"via", b"1.1 " + table.tier.via.encode("ascii")))
         return fields

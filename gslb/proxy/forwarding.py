@@ -28,6 +28,7 @@ from gslb.proxy.forwarded import (
     read_node,
 )
 from gslb.proxy.head import Fields, RequestHead
+from gslb.tier import OWN_FIELDS
 
 # What is heeded whoever says so: a loop ends even where proxies do not trust each other, and who
 # makes a way up only keeps his own request from leaving the region.
@@ -35,18 +36,6 @@ _FROM_ALL: Final = (b"x-gslb-hops",)
 
 HOPS_MAX: Final = 8  # regions that a request may have passed
 DRAW_BITS: Final = 192  # of chance, for the id of a request and of its parent
-
-_WRITTEN: Final = (
-    "forwarded",
-    "traceparent",
-    "tracestate",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
-    "x-gslb-hops",
-    "x-request-id",
-)
 
 
 def _spellings(name: str) -> Iterable[bytes]:
@@ -56,7 +45,7 @@ def _spellings(name: str) -> Iterable[bytes]:
 
 
 # Fields that are never passed on as they came.
-OWN: Final = frozenset(spelling for name in _WRITTEN for spelling in _spellings(name))
+OWN: Final = frozenset(spelling for name in OWN_FIELDS for spelling in _spellings(name))
 
 _NOT_ZERO: Final = 1 << 64 | 1  # no id of a trace or a parent is zero
 _ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
