@@ -172,6 +172,7 @@ def ends(folder: Path) -> Ends:
         seed=1,
         connector=links,
         on_done=lambda exchange: None,
+        on_refused=lambda refusal: None,
     )
     services = [service for zone in config.zones for service in zone.services]
     desk.adopt(config.tier, services, config.regions, REGION, BLANK, 1)

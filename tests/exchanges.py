@@ -162,6 +162,7 @@ class World:
         self.forgotten = []
         self.suspected = []
         self.done = []
+        self.refused = []
         self.believed = {}
         self.services = services or [service(eu=["192.0.2.1", "192.0.2.2", "192.0.2.3"])]
         self.regions = regions or {name: Region(name) for name in ("eu", "us")}
@@ -176,6 +177,7 @@ class World:
             seed=1,
             connector=self,
             on_done=self.done.append,
+            on_refused=self.refused.append,
         )
         self.adopt(*(routes or [route()]), **tier)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import aiohttp
 import pytest
@@ -119,6 +119,37 @@ async def test_clients_show_a_certificate_where_that_is_asked_for(tmp_path, auth
         with pytest.raises((ssl.SSLError, OSError, asyncio.IncompleteReadError)):
             await it.get(tls=stranger)
         assert len(origin.requests) == 2 - required
+
+
+async def counted(asking: aiohttp.ClientSession, admin: str, what: str) -> str:
+    """Return a tier's figures, once *what* is in them: its workers tell every second."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            async with asking.get(f"http://{admin}/metrics") as answer:
+                text = await answer.text()
+            if what in text:
+                return text
+            await asyncio.sleep(0.05)
+
+
+async def test_handshakes_that_fail_are_counted(tmp_path, authority):
+    port, admin = free_port(PROXY), f"{PROXY}:{free_port(PROXY)}"
+    listen = [
+        {"port": port, "tls": {"certificates": [str(authority.certificate("www.example.com"))]}},
+        {"port": (other := free_port(PROXY)), "proxy_protocol": True},
+    ]
+    async with (
+        tier(tmp_path, port=port, proxy={"listen": listen, "admin": admin}),
+        aiohttp.ClientSession() as asking,
+    ):
+        for at, octets in ((port, b"GET / HTTP/1.1\r\n\r\n"), (other, b"GET / HTTP/1.1\r\n\r\n")):
+            reader, writer = await asyncio.open_connection(PROXY, at)
+            writer.write(octets)
+            with suppress(ConnectionError):
+                await reader.read()
+            writer.close()
+        for why in ("malformed", "tls"):
+            await counted(asking, admin, f'gslb_proxy_failed_handshakes_total{{why="{why}"}} 1.0')
 
 
 async def test_plain_requests_are_sent_to_https_which_promises_to_stay(tmp_path, authority):
@@ -429,8 +460,8 @@ async def test_a_name_that_only_the_client_says_is_held_against_no_member(
         for _ in range(3):
             assert (await it.get("/", "Host: other.example.com")).status in (502, 503)
         asking = await stack.enter_async_context(aiohttp.ClientSession())
-        async with asking.get(f"http://{admin}/metrics") as answer:
-            assert 'outcome="connect_error"' not in await answer.text()
+        text = await counted(asking, admin, 'outcome="server_name"')
+        assert 'outcome="connect_error"' not in text
         if answers == "with an alert":
             assert (await it.get("/", "Host: www.example.com")).status == 200
 

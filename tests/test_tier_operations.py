@@ -368,6 +368,28 @@ async def test_a_reader_of_the_access_log_that_stops_stops_no_request(tmp_path):
     assert {json.loads(line)["status"] for line in lines} == {200}
 
 
+async def test_what_was_no_request_has_a_line_in_the_access_log(tmp_path):
+    log = tmp_path / "access.log"
+    async with tier(tmp_path, proxy={"access_log": str(log)}) as it, Origin(US[0], it.member_port):
+        for _ in range(10):
+            assert (await it.get()).status == 200
+        assert (await it.ask(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n")).status == 400
+        broken = await it.open()
+        broken.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx")
+        assert (await broken.response()).status == 400
+        broken.close()
+        it.process.signal(signal.SIGTERM)
+        assert await it.process.ended() == 0
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [each["status"] for each in lines] == [200] * 10 + [400, 400]
+    refused, body = lines[-2:]
+    assert (refused["client"], refused["method"], refused["path"]) == ("127.0.0.1", "", "")
+    assert "Host" in refused["error"]
+    assert (body["method"], body["path"]) == ("POST", "/")
+    # Times are finer than the turns of a loop.
+    assert any(each["duration_ms"] % 1 for each in lines[:10])
+
+
 async def test_sigterm_lets_finish_what_runs_and_takes_no_more(tmp_path):
     may_end = asyncio.Event()
 

@@ -270,7 +270,7 @@ class RetrySpec(Keys):
     """When a request is tried again on another member."""
 
     tries: Annotated[int, *whole(1, TRIES_MAX)] = field(3, "Tries in all; 1: never again.")
-    budget: Percent = field("20%", "Part of a service's requests that may be tried again.")
+    budget: Percent = field("20%", "Part of a route's requests that may be tried again.")
     statuses: list[Annotated[int, *whole(400, 599)]] = field(
         [], "Statuses of responses after which an idempotent request is.", most=ITEMS_MAX
     )

@@ -14,7 +14,7 @@ from typing import Final
 from gslb.daemons.wired import Wired
 from gslb.errors import MessageError
 from gslb.proxy.chunks import chunk, last
-from gslb.proxy.desk import Desk
+from gslb.proxy.desk import Desk, Refusal
 from gslb.proxy.exchange import Exchange
 from gslb.proxy.forwarding import Peer
 from gslb.proxy.head import Fields, RequestHead
@@ -363,7 +363,10 @@ class Front(Wired):
             exchange.why = str(error)
             exchange.status = error.status
             exchange.on_client_gone()
-        fields, body = self._desk.refused(error)
+        if exchange is None:
+            fields, body = self._desk.refuse(Refusal(self.peer, self.tls, "1.1", error))
+        else:
+            fields, body = self._desk.refused(error)
         line = _LINES.get(error.status, _LINES[400])
         lines = b"".join([b"%b: %b\r\n" % pair for pair in fields])
         ending = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)

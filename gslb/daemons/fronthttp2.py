@@ -14,7 +14,7 @@ from h2.errors import ErrorCodes
 
 from gslb.daemons.wired import Wired
 from gslb.errors import MessageError
-from gslb.proxy.desk import Desk
+from gslb.proxy.desk import Desk, Refusal
 from gslb.proxy.exchange import Exchange
 from gslb.proxy.forwarding import Peer
 from gslb.proxy.head import Fields, RequestHead
@@ -145,7 +145,7 @@ class Http2Front(Wired):
 
     def on_refused(self, stream: int, problem: MessageError) -> None:
         """Answer what is no request."""
-        fields, body = self.desk.refused(problem)
+        fields, body = self.desk.refuse(Refusal(self.peer, self.tls, "2", problem))
         client = self._streams[stream] = StreamClient(self, stream)
         client.respond(problem.status, b"", fields, len(body), close=False)
         client.send(body)

@@ -18,6 +18,7 @@ from typing import Final
 
 from gslb.daemons.outlet import Outlet
 from gslb.proxy.accesslog import AccessLog, Entry
+from gslb.proxy.desk import Refusal
 from gslb.proxy.exchange import Exchange
 
 BATCH: Final = 65_536  # octets of lines that are held before they are written at once
@@ -65,7 +66,19 @@ class Journal:
         if self._held >= HELD_MAX:
             self.dropped += 1
             return
-        line = self._show(_entry(exchange, self._clock(), self._wall()))
+        self._add(_entry(exchange, self._clock(), self._wall()))
+
+    def note_refused(self, refusal: Refusal) -> None:
+        """Note that something came that was no request."""
+        if self._outlet is None:
+            return
+        if self._held >= HELD_MAX:
+            self.dropped += 1
+            return
+        self._add(_refused(refusal, self._wall()))
+
+    def _add(self, entry: Entry) -> None:
+        line = self._show(entry)
         self._lines.append(line)
         self._held += len(line)
         if self._held >= self._write_at:
@@ -130,6 +143,36 @@ class Journal:
         if self._outlet is not None:
             self._outlet.close()
             self._outlet = None
+
+
+def _refused(refusal: Refusal, wall_s: float) -> Entry:
+    peer, tls, http, error = refusal
+    nothing = b""  # of what it might have asked for
+    return Entry(
+        time_s=wall_s,
+        client=peer.text,
+        method=nothing,
+        host=nothing,
+        path=nothing,
+        status=error.status,
+        bytes_in=0,
+        bytes_out=0,
+        route=None,
+        service=None,
+        member=None,
+        region=None,
+        tries=0,
+        hop=None,
+        duration_ms=0.0,
+        connect_ms=None,
+        first_byte_ms=None,
+        tls=tls,
+        http=http,
+        request_id=nothing,
+        user_agent=None,
+        referer=None,
+        error=str(error),
+    )
 
 
 def _entry(exchange: Exchange, now_s: float, wall_s: float) -> Entry:

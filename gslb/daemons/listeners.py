@@ -44,7 +44,8 @@ class Treatment:
     `admission` gives it a place, from when it is accepted.  `make` returns its protocol, or None
     where nobody serves it; `undo` is told of one that came to nothing: its protocol, if that was
     made, and its client, if that is known.  `by_name` returns what makes the protocol by the server
-    name that is asked for.  `secure` is the context of TLS.
+    name that is asked for.  `secure` is the context of TLS.  `failed` is told why what stands
+    before requests came to nothing: ``tls``, ``malformed`` or ``timeout``.
     """
 
     admission: Admission
@@ -53,6 +54,7 @@ class Treatment:
     secure: ssl.SSLContext | None = None
     has_preface: bool = False
     by_name: ByName | None = None
+    failed: Callable[[str], None] = lambda _: None
 
 
 class Listening:
@@ -141,7 +143,9 @@ class Listening:
             if protocol is None:
                 raise ConnectionRefusedError
             await self._connect(sock, protocol, treatment.secure)
-        except (OSError, TimeoutError, GslbError):
+        except (OSError, TimeoutError, GslbError) as error:
+            if (why := _why(error)) is not None:
+                treatment.failed(why)
             # It is not served, or its peer went away, took too long, or spoke something else.
             self._undo(sock, treatment, protocol, client)
         except BaseException:
@@ -172,6 +176,18 @@ class Listening:
         with suppress(OSError):
             sock.close()
         treatment.undo(protocol, client)
+
+
+def _why(error: Exception) -> str | None:
+    """Return what a connection failed for, None where its peer went away or nobody serves it."""
+    match error:
+        case ssl.SSLError():
+            return "tls"
+        case TimeoutError():
+            return "timeout"
+        case GslbError():
+            return "malformed"
+    return None
 
 
 async def _past_preface(sock: socket.socket, client: Address) -> Address:

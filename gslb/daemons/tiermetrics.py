@@ -23,7 +23,7 @@ COUNTED: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ("route", "status"),
     ),
     "gslb_proxy_attempts_total": (
-        "Tries at members: ok, server_error, connect_error or timeout.",
+        "Tries at members: ok, server_error, connect_error, server_name or timeout.",
         ("service", "member", "outcome"),
     ),
     "gslb_proxy_retries_total": (
@@ -38,6 +38,10 @@ COUNTED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "gslb_proxy_refused_connections_total": (
         "Connections closed at once: too many of them, or of their client.",
         (),
+    ),
+    "gslb_proxy_failed_handshakes_total": (
+        "Connections whose TLS handshake or PROXY header failed: tls, malformed or timeout.",
+        ("why",),
     ),
     "gslb_proxy_passed_total": (
         "Connections passed on in tcp mode; `none` where no member took one.",

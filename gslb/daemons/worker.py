@@ -66,16 +66,17 @@ class Worker:
         self._places = Places()
         self._secured: dict[str, ssl.SSLContext] = {}
         self._beliefs: dict[tuple[str, str], Belief] = {}
-        self._journal = Journal(self._loop.time, time.time)
+        self._journal = Journal(time.monotonic, time.time)
         draws = random.Random()
         self.desk = Desk(
-            clock=self._loop.time,
+            clock=time.monotonic,
             wall=time.time,
             draw=draws.random,
             bits=draws.getrandbits,
             seed=number + 1,
             connector=self,
             on_done=self._journal.note,
+            on_refused=self._journal.note_refused,
         )
         self._admission = Admission(self.desk)
         self._drained = asyncio.Event()
@@ -189,9 +190,20 @@ class Worker:
                 secure,
                 listener.proxy_protocol,
                 by_name if listener.looks_at_names else None,
+                failed=self._failed,
             )
         make: Factory = partial(self._front, listener)
-        return Treatment(self._admission, make, self._left, secure, listener.proxy_protocol)
+        return Treatment(
+            self._admission,
+            make,
+            self._left,
+            secure,
+            listener.proxy_protocol,
+            failed=self._failed,
+        )
+
+    def _failed(self, why: str) -> None:
+        self.desk.tally.count("gslb_proxy_failed_handshakes_total", why)
 
     def _front(self, listener: Listener, client: Address) -> asyncio.BaseProtocol | None:
         if (peer := self.desk.peer(listener, client)) is None:
@@ -247,7 +259,7 @@ class Worker:
         upstream = self._upstream(self.desk.upstream_of(exchange), target)
         most = upstream.connections_each(brief.workers)
         secure = self._secured.get("" if target.is_proxy else upstream.service)
-        pool = Pool(target, upstream, most, self._loop.time, secure, self.desk.cutter)
+        pool = Pool(target, upstream, most, time.monotonic, secure, self.desk.cutter)
         self._pools[target] = pool
         return pool
 
@@ -279,11 +291,11 @@ class Worker:
     # Time.
 
     async def _sweep(self) -> None:
-        swept, now_s = 0, self._loop.time()
+        swept, now_s = 0, time.monotonic()
         while True:
             before_s = now_s
             await asyncio.sleep(SWEEP_S)
-            now_s = self._loop.time()
+            now_s = time.monotonic()
             self.desk.tick(now_s)
             for pool in (*self._pools.values(), *self._retired):
                 pool.sweep(now_s)
@@ -315,7 +327,7 @@ class Worker:
 
     def _members(self) -> Iterator[Mapping[str, Any]]:
         """Yield how each target stands, to be shown and counted."""
-        table, now_s = self.desk.table, self._loop.time()
+        table, now_s = self.desk.table, time.monotonic()
         for service, chooser in () if table is None else table.choosers.items():
             circuits = chooser.circuits(now_s)
             for target in chooser.targets():
@@ -344,8 +356,8 @@ class Worker:
             each.close()
         await asyncio.sleep(0)
         self.desk.draining = True
-        until_s = self._loop.time() + within_s
-        while self._loop.time() < until_s and (
+        until_s = time.monotonic() + within_s
+        while time.monotonic() < until_s and (
             self._fronts or any(each.is_busy for each in self._listening.values())
         ):
             for front in list(self._fronts):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gslb.errors import MessageError
 from gslb.health.belief import Belief
@@ -45,6 +45,15 @@ _HAS_BODY: Final = frozenset((b"POST", b"PUT", b"PATCH"))  # methods that mean s
 BelievedOf = Callable[[str, Member], Belief]
 
 
+class Refusal(NamedTuple):
+    """What was no request: whose connection it came over, by which TLS and HTTP, and why."""
+
+    peer: Peer
+    tls: str | None
+    http: str
+    error: MessageError
+
+
 class Connector(Protocol):
     """Who gets connections, and hears of members that fail."""
 
@@ -62,7 +71,8 @@ class Desk:
     """Serves the exchanges of one worker.
 
     *clock* is monotonic, *wall* gives seconds since 1970, *draw* is even on [0, 1), *bits* gives so
-    many random bits.  *on_done* hears each exchange when it is over.  `cutter` cuts heads for the
+    many random bits.  *on_done* hears each exchange when it is over, and *on_refused* of what never
+    came to be one.  `cutter` cuts heads for the
     desk's connections, if there is one.
     """
 
@@ -76,6 +86,7 @@ class Desk:
         seed: int,
         connector: Connector,
         on_done: Callable[[Exchange], None],
+        on_refused: Callable[[Refusal], None],
     ) -> None:
         self.now_s = clock
         self._wall = wall
@@ -84,6 +95,7 @@ class Desk:
         self._seed = seed
         self._connector = connector
         self._on_done = on_done
+        self._on_refused = on_refused
         self._atlas: Atlas = BLANK
         self.table: Table | None = None
         self.limits = Limits()
@@ -155,8 +167,13 @@ class Desk:
         """Return the chance that the ids of one request are made of."""
         return self._bits(DRAW_BITS)
 
+    def refuse(self, refusal: Refusal) -> tuple[Fields, bytes]:
+        """Return the answer to what is no request, which is told on."""
+        self._on_refused(refusal)
+        return self.refused(refusal.error)
+
     def refused(self, error: MessageError) -> tuple[Fields, bytes]:
-        """Return the answer to what is no request."""
+        """Return the answer to what is no request, or whose body is none."""
         self.tally.count("gslb_proxy_bad_requests_total", str(error.status))
         return self.page(error.status)
 
@@ -279,7 +296,9 @@ class Desk:
         assert chooser is not None, "an attempt is at a member of a service"
         elapsed_s = now_s - (exchange.connected_s or exchange.began_s)
         self.tally.attempt(chooser.service.text, target.name, outcome.value)
-        if chooser.observe(target, outcome, elapsed_s, now_s):
+        if outcome is not Outcome.SERVER_NAME and chooser.observe(
+            target, outcome, elapsed_s, now_s
+        ):
             self.suspect(chooser, target)
 
     def suspect(self, chooser: Chooser, target: Target) -> None:

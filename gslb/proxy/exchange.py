@@ -226,8 +226,8 @@ class Exchange:
         if self.phase != Phase.CONNECTING:
             return
         assert self.target is not None, "a connection is asked for a member"
-        if blames:
-            self.desk.failed(self, self.target, Outcome.CONNECT_ERROR)
+        outcome = Outcome.CONNECT_ERROR if blames else Outcome.SERVER_NAME
+        self.desk.failed(self, self.target, outcome)
         self._not_sent(why)
 
     def on_queue_full(self) -> None:
