@@ -175,6 +175,7 @@ async def test_plain_requests_are_sent_to_https_which_promises_to_stay(tmp_path,
     [
         (["www.example.com"], {}, 200),
         (["inner.example.com"], {"name": "inner.example.com"}, 200),
+        (["inner.example.com"], {"rewritten": "inner.example.com"}, 200),
         (["inner.example.com"], {}, 502),
         (["inner.example.com"], {"verify": False}, 200),
     ],
@@ -182,15 +183,18 @@ async def test_plain_requests_are_sent_to_https_which_promises_to_stay(tmp_path,
 async def test_members_are_spoken_to_by_tls_and_only_if_their_certificate_is_right(
     tmp_path, authority, names, keys, status
 ):
+    keys = dict(keys)
+    rewritten = keys.pop("rewritten", None)
     upstream = {"tls": {"ca": authority.ca_file, **keys}, "eject": None}
+    route = {"service": "www.example.com", "rewrite": {"host": rewritten}}
     async with (
-        tier(tmp_path, upstream=upstream) as it,
+        tier(tmp_path, upstream=upstream, proxy={"routes": [route]}) as it,
         Origin(US[0], it.member_port, tls=authority.serving(*names)) as origin,
     ):
         for _ in range(2):
             assert (await it.get()).status == status
         assert len(origin.requests) == (2 if status == 200 else 0)
-        if status == 200 and not keys:
+        if status == 200 and not keys and rewritten is None:
             # Names that no TLS can ask for are answered too, and hold nothing up.
             for host in ("a..example.com", "x" * 70 + ".example.com", ".example.com"):
                 assert (await it.get("/", f"Host: {host}")).status == 502

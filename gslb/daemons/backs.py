@@ -264,12 +264,14 @@ class Pool:
         tls = self.upstream.tls
         if tls is None:
             return None
-        return self._own_name() or exchange.request.host.decode("ascii")
+        return self._own_name(exchange) or exchange.request.host.decode("ascii")
 
-    def _own_name(self) -> str | None:
+    def _own_name(self, exchange: Exchange) -> str | None:
         """Return the server name that is configured, None where clients say it."""
-        tls = self.upstream.tls
-        return None if tls is None else tls.name or self.upstream.host
+        tls, route = self.upstream.tls, exchange.route
+        if tls is None:
+            return None
+        return tls.name or (route and route.rewrite.host) or self.upstream.host
 
     def _reused(self, exchange: Exchange) -> BackConnection | None:
         idle = self._idle
@@ -295,7 +297,9 @@ class Pool:
         assert exchange.route is not None, "what needs a connection has a route"
         name = self._server_name(exchange)
         host, port = self._target.endpoint
-        is_own_name = name is None or self._own_name() is not None  # and not the client's word
+        is_own_name = (
+            name is None or self._own_name(exchange) is not None
+        )  # and not the client's word
         why, blames = "", True
         back: BackConnection | None = None
         try:
