@@ -297,9 +297,8 @@ class Pool:
         assert exchange.route is not None, "what needs a connection has a route"
         name = self._server_name(exchange)
         host, port = self._target.endpoint
-        is_own_name = (
-            name is None or self._own_name(exchange) is not None
-        )  # and not the client's word
+        # And not the client's word, which is no member's fault.
+        is_own_name = name is None or self._own_name(exchange) is not None
         why, blames = "", True
         back: BackConnection | None = None
         try:

@@ -290,15 +290,16 @@ class Desk:
         if not chooser.is_calm:
             chooser.observe(target, Outcome.OK, now_s - exchange.connected_s, now_s)
 
-    def failed(self, exchange: Exchange, target: Target, outcome: Outcome) -> None:
-        """Hear that a member did not answer, or badly."""
+    def failed(
+        self, exchange: Exchange, target: Target, outcome: Outcome, *, blames: bool = True
+    ) -> None:
+        """Hear that a member did not answer, or badly; if it *blames* the member, by its fault."""
         chooser, now_s = exchange.service, self.now_s()
         assert chooser is not None, "an attempt is at a member of a service"
         elapsed_s = now_s - (exchange.connected_s or exchange.began_s)
-        self.tally.attempt(chooser.service.text, target.name, outcome.value)
-        if outcome is not Outcome.SERVER_NAME and chooser.observe(
-            target, outcome, elapsed_s, now_s
-        ):
+        told = outcome.value if blames else "server_name"
+        self.tally.attempt(chooser.service.text, target.name, told)
+        if blames and chooser.observe(target, outcome, elapsed_s, now_s):
             self.suspect(chooser, target)
 
     def suspect(self, chooser: Chooser, target: Target) -> None:

@@ -36,7 +36,6 @@ class Outcome(Enum):
     OK = "ok"
     SERVER_ERROR = "server_error"  # a status of 500 or more
     CONNECT_ERROR = "connect_error"  # nothing was sent
-    SERVER_NAME = "server_name"  # TLS failed for a name that only the client says: nobody's fault
     TIMEOUT = "timeout"  # no response in time, or the connection was lost
 
 

@@ -226,8 +226,7 @@ class Exchange:
         if self.phase != Phase.CONNECTING:
             return
         assert self.target is not None, "a connection is asked for a member"
-        outcome = Outcome.CONNECT_ERROR if blames else Outcome.SERVER_NAME
-        self.desk.failed(self, self.target, outcome)
+        self.desk.failed(self, self.target, Outcome.CONNECT_ERROR, blames=blames)
         self._not_sent(why)
 
     def on_queue_full(self) -> None:

@@ -136,8 +136,10 @@ class Desk(Protocol):
     def succeeded(self, exchange: Exchange, target: Target, now_s: float) -> None:
         """Hear that a member answered, at *now_s*, and well."""
 
-    def failed(self, exchange: Exchange, target: Target, outcome: Outcome) -> None:
-        """Hear that a member did not answer, or badly."""
+    def failed(
+        self, exchange: Exchange, target: Target, outcome: Outcome, *, blames: bool = True
+    ) -> None:
+        """Hear that a member did not answer, or badly; if it *blames* the member, by its fault."""
 
     def done(self, exchange: Exchange) -> None:
         """Hear that an exchange is over: it is to be counted, and logged."""
