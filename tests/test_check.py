@@ -1,13 +1,15 @@
 """`gslb check`: what a configuration holds, and how long a death may stay unnoticed."""
 
 import json
+from functools import partial
 
 import pytest
 from typer.testing import CliRunner
 
 from gslb.cli.app import app
 from gslb.daemons.controller import TICK_S
-from gslb.daemons.reload import needs_restart
+from gslb.daemons.events import Events
+from gslb.daemons.reload import Restarts, needs_restart
 from gslb.health.report import REPORT_GAP_S
 from tests.configs import MAIN, ZONE, Folder
 
@@ -88,6 +90,21 @@ def test_without_voters_the_summary_says_nothing_of_them(check):
 )
 def test_who_votes_may_change_while_a_node_runs_but_not_how_it_takes_part(tmp_path, old, new, keys):
     assert needs_restart(Folder(tmp_path).load(old), Folder(tmp_path).load(new)) == keys
+
+
+def test_what_needs_a_restart_is_told_when_it_changes_and_not_when_it_is_taken_back(tmp_path):
+    def read(text):
+        return Folder(tmp_path).load(text)
+
+    started = read(MAIN)
+    events = Events(lambda: 0.0)
+    restarts = Restarts(partial(needs_restart, started), events)
+    with events.listen() as heard:
+        for text in (MAIN, WHOLE, WHOLE, MAIN, WHOLE + "vantage: eu\n"):
+            restarts.look(read(text))
+
+    told = [heard.get_nowait().fields["changed"] for _ in range(heard.qsize())]
+    assert told == ["voters, carrier", "vantage, voters, carrier"]
 
 
 TIER = (

@@ -1,6 +1,8 @@
 """How connections come to the tier and leave it: TLS, PROXY headers, caps, and passed on as is."""
 
 import asyncio
+import json
+import signal
 import ssl
 from contextlib import AsyncExitStack, suppress
 
@@ -549,13 +551,14 @@ async def test_in_tcp_mode_a_member_has_no_more_connections_than_it_may_and_othe
 async def test_in_tcp_mode_a_member_that_is_full_is_passed_by_for_another(tmp_path):
     port = free_port(PROXY)
     upstream = {"connections": 2, "queue": 0}
+    log = tmp_path / "access.log"
     async with (
         tier(
             tmp_path,
             port=port,
             members={REGION: list(US[:2])},
             upstream=upstream,
-            proxy=passing(port),
+            proxy={**passing(port), "access_log": str(log)},
         ) as it,
         await asyncio.start_server(greet, US[0], it.member_port),
         await asyncio.start_server(greet, US[1], it.member_port),
@@ -564,7 +567,23 @@ async def test_in_tcp_mode_a_member_that_is_full_is_passed_by_for_another(tmp_pa
         assert [await wire.reader.readexactly(5) for wire in wires] == [b"hello"] * 4
         assert await (await it.open()).ended() == b""
         for wire in wires:
+            wire.send(b"bye")
             wire.close()
+        it.process.signal(signal.SIGTERM)
+        assert await it.process.ended() == 0
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    refused = [each for each in lines if each["error"]]
+    assert [(each["error"], each["member"], each["tries"]) for each in refused] == [
+        ("no member", None, 0)
+    ]
+    passed = [each for each in lines if not each["error"]]
+    assert sorted(each["member"] for each in passed) == [
+        f"{address}:{it.member_port}" for address in US[:2] for _ in range(2)
+    ]
+    for each in passed:
+        assert (each["http"], each["service"], each["tries"]) == ("tcp", "www.example.com", 1)
+        assert (each["bytes_in"], each["bytes_out"]) == (3, 5)
+        assert 0 < each["connect_ms"] < each["duration_ms"]
 
 
 async def test_a_server_name_decides_where_tls_goes_that_is_not_ended_here(tmp_path, authority):

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gslb.daemons.outlet import Outlet
+from gslb.daemons.passing import Passed
 from gslb.proxy.accesslog import AccessLog, Entry
 from gslb.proxy.desk import Refusal
 from gslb.proxy.exchange import Exchange
@@ -70,12 +71,22 @@ class Journal:
 
     def note_refused(self, refusal: Refusal) -> None:
         """Note that something came that was no request."""
+        if self._has_room():
+            self._add(_refused(refusal, self._wall()))
+
+    def note_passed(self, passed: Passed) -> None:
+        """Note that a connection in tcp mode is over."""
+        if self._has_room():
+            self._add(_passed(passed, self._clock(), self._wall()))
+
+    def _has_room(self) -> bool:
+        """Return whether there is a log, and room for one more line, which is dropped otherwise."""
         if self._outlet is None:
-            return
+            return False
         if self._held >= HELD_MAX:
             self.dropped += 1
-            return
-        self._add(_refused(refusal, self._wall()))
+            return False
+        return True
 
     def _add(self, entry: Entry) -> None:
         line = self._show(entry)
@@ -145,33 +156,61 @@ class Journal:
             self._outlet = None
 
 
+_NOTHING: Final = Entry(
+    time_s=0.0,
+    client="",
+    method=b"",
+    host=b"",
+    path=b"",
+    status=0,
+    bytes_in=0,
+    bytes_out=0,
+    route=None,
+    service=None,
+    member=None,
+    region=None,
+    tries=0,
+    hop=None,
+    duration_ms=0.0,
+    connect_ms=None,
+    first_byte_ms=None,
+    tls=None,
+    http="",
+    request_id=b"",
+    user_agent=None,
+    referer=None,
+    error=None,
+)
+
+
 def _refused(refusal: Refusal, wall_s: float) -> Entry:
     peer, tls, http, error = refusal
-    nothing = b""  # of what it might have asked for
-    return Entry(
+    return _NOTHING._replace(
         time_s=wall_s,
         client=peer.text,
-        method=nothing,
-        host=nothing,
-        path=nothing,
         status=error.status,
-        bytes_in=0,
-        bytes_out=0,
-        route=None,
-        service=None,
-        member=None,
-        region=None,
-        tries=0,
-        hop=None,
-        duration_ms=0.0,
-        connect_ms=None,
-        first_byte_ms=None,
         tls=tls,
         http=http,
-        request_id=nothing,
-        user_agent=None,
-        referer=None,
         error=str(error),
+    )
+
+
+def _passed(passed: Passed, now_s: float, wall_s: float) -> Entry:
+    target, lasted_s = passed.target, now_s - passed.began_s
+    connecting_s = passed.connected_s - passed.asked_s
+    return _NOTHING._replace(
+        time_s=wall_s - lasted_s,
+        client=str(passed.client),
+        bytes_in=passed.bytes_in,
+        bytes_out=passed.bytes_out,
+        service=passed.service,
+        member=None if target is None else target.name,
+        region=None if target is None else target.region,
+        tries=passed.tries,
+        duration_ms=lasted_s * 1000,
+        connect_ms=None if target is None else connecting_s * 1000,
+        http="tcp",
+        error=passed.error,
     )
 
 

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gslb.daemons.places import Places
 from gslb.daemons.wired import Wired
@@ -32,11 +32,39 @@ HELD_MAX: Final = 65_536  # octets of a client held until its member is reached
 Left = Callable[[Any, Address], None]
 
 
+class Passed(NamedTuple):
+    """One connection that is over: whose it was, where it went, what went through it.
+
+    Times are seconds by the desk's clock; `connected_s` is 0.0 where there was no member for it,
+    of which `tries` could not be reached.
+    """
+
+    client: Address
+    service: str
+    target: Target | None
+    tries: int
+    began_s: float
+    asked_s: float
+    connected_s: float
+    bytes_in: int
+    bytes_out: int
+    error: str | None
+
+
+OnPassed = Callable[[Passed], None]
+
+
 class Passing(Wired):
     """A client's connection, and the one to its member."""
 
     def __init__(
-        self, desk: Desk, places: Places, route: PassRoute, client: Address, left: Left
+        self,
+        desk: Desk,
+        places: Places,
+        route: PassRoute,
+        client: Address,
+        left: Left,
+        on_passed: OnPassed,
     ) -> None:
         super().__init__()
         self._desk = desk
@@ -44,13 +72,20 @@ class Passing(Wired):
         self._route = route
         self._client = client
         self._left = left
+        self._on_passed = on_passed
+        self._began_s = desk.now_s()
+        self._asked_s = self._connected_s = 0.0
+        self._target: Target | None = None
+        self._tries = 0
+        self._bytes_in = self._bytes_out = 0
+        self._error: str | None = None
         self._member: MemberSide | None = None
         self._task: asyncio.Task[None] | None = None
         self._held: list[bytes] = []
         self._held_count = 0
         self._has_ended = False
         self._member_has_ended = False
-        self.deadline_s = desk.now_s() + IDLE_S
+        self.deadline_s = self._began_s + IDLE_S
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Look for a member."""
@@ -62,8 +97,7 @@ class Passing(Wired):
         table = desk.table
         chooser = None if table is None else table.choosers.get(route.service)
         tried: list[Target] = []
-        failures = 0
-        while chooser is not None and failures < TRIES_MAX:
+        while chooser is not None and self._tries < TRIES_MAX:
             target = self._choose(chooser, tried)
             if target is None:
                 break
@@ -73,7 +107,7 @@ class Passing(Wired):
             if await self._reach(chooser, target):
                 desk.tally.count("gslb_proxy_passed_total", route.service, target.name)
                 return
-            failures += 1
+        self._error = "no member"
         desk.tally.count("gslb_proxy_passed_total", route.service, "none")
         self.close()
 
@@ -91,7 +125,8 @@ class Passing(Wired):
         loop = asyncio.get_running_loop()
         host, port = target.endpoint
         member = MemberSide(self, partial(self._places.leave, target))
-        began_s = self._desk.now_s()
+        began_s = self._asked_s = self._desk.now_s()
+        self._tries += 1
         try:
             async with asyncio.timeout(CONNECT_S):
                 await loop.create_connection(lambda: member, host, port)
@@ -103,6 +138,7 @@ class Passing(Wired):
             member.leave()
             raise
         self._note(chooser, target, Outcome.OK, began_s)
+        self._target, self._connected_s = target, self._desk.now_s()
         if self._transport is None:
             member.close()
             return True
@@ -128,6 +164,7 @@ class Passing(Wired):
 
     def data_received(self, octets: bytes) -> None:
         """Pass octets on to the member."""
+        self._bytes_in += len(octets)
         self.deadline_s = self._desk.now_s() + IDLE_S
         if self._member is not None:
             self._member.send(octets)
@@ -154,6 +191,20 @@ class Passing(Wired):
         if self._member is not None:
             self._member.close()
         self._left(self, self._client)
+        self._on_passed(
+            Passed(
+                client=self._client,
+                service=self._route.service,
+                target=self._target,
+                tries=self._tries,
+                began_s=self._began_s,
+                asked_s=self._asked_s,
+                connected_s=self._connected_s,
+                bytes_in=self._bytes_in,
+                bytes_out=self._bytes_out,
+                error=self._error,
+            )
+        )
 
     def pause_writing(self) -> None:
         """Let the member rest."""
@@ -170,6 +221,7 @@ class Passing(Wired):
     def send(self, octets: bytes) -> None:
         """Pass octets on to the client."""
         self.deadline_s = self._desk.now_s() + IDLE_S
+        self._bytes_out += len(octets)
         if self._transport is not None:
             self._transport.write(octets)
 
@@ -184,6 +236,7 @@ class Passing(Wired):
     def sweep(self, now_s: float) -> None:
         """Close what has been idle for too long."""
         if now_s >= self.deadline_s:
+            self._error = "idle"
             self.close()
 
     def drain(self) -> None:

@@ -226,7 +226,9 @@ class Worker:
         return None if route is None else partial(self._passing, route)
 
     def _passing(self, route: PassRoute, client: Address) -> asyncio.BaseProtocol:
-        passing = Passing(self.desk, self._places, route, client, self._left)
+        passing = Passing(
+            self.desk, self._places, route, client, self._left, self._journal.note_passed
+        )
         self._fronts.add(passing)
         return passing
 

@@ -72,8 +72,7 @@ class Desk:
 
     *clock* is monotonic, *wall* gives seconds since 1970, *draw* is even on [0, 1), *bits* gives so
     many random bits.  *on_done* hears each exchange when it is over, and *on_refused* of what never
-    came to be one.  `cutter` cuts heads for the
-    desk's connections, if there is one.
+    came to be one.  `cutter` cuts heads for the desk's connections, if there is one.
     """
 
     def __init__(
