@@ -21,7 +21,16 @@ from bench import proxytables, store
 from bench.idling import idle
 from bench.origin import origins
 from bench.process import NotMeasured, cpu_s, free_port
-from bench.proxies import NGINX, PROXIES, Running, certificate, many_descriptors, started, under
+from bench.proxies import (
+    BARE,
+    NGINX,
+    PROXIES,
+    Running,
+    certificate,
+    many_descriptors,
+    started,
+    under,
+)
 from bench.proxyfiles import HOST, MEMBERS
 from bench.webload import Load, Seen, ab, wrk
 
@@ -147,6 +156,7 @@ def _one(found: store.Result, name: str, up: Mapping[str, Running], quick_port: 
                 close=case.close,
             )
             for server, proxy in up.items()
+            if server != BARE or not (case.tls or case.body_bytes)  # it passes on, and no more
         }
         if name == "one":
             direct = f"http://{MEMBERS[0]}:{quick_port}{case.path}"
