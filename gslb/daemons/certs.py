@@ -15,6 +15,7 @@ from typing import Final
 
 from cryptography import x509
 
+from gslb.daemons.handshakes import ServerContext
 from gslb.tier import Tls, UpstreamTls
 
 # Forward secrecy and authenticated encryption alone, for TLS 1.2; 1.3 has no others.
@@ -26,13 +27,13 @@ _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3
 class Secured:
     """TLS at a listener: the context that handshakes begin with."""
 
-    context: ssl.SSLContext
+    context: ServerContext
 
     @classmethod
     def of(cls, tls: Tls) -> Secured:
         """Read the certificates of *tls*; raises OSError, ssl.SSLError among them."""
         loaded = [(each, _context(tls)) for each in tls.certificates]
-        by_name: dict[str, ssl.SSLContext] = {}
+        by_name: dict[str, ServerContext] = {}
         for certificate, context in loaded:
             context.load_cert_chain(certificate.cert_file, certificate.key_file)
             for name in names_of(certificate.cert_file):
@@ -48,8 +49,8 @@ class Secured:
         return cls(first)
 
 
-def _context(tls: Tls) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+def _context(tls: Tls) -> ServerContext:
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[tls.min_version]
     context.set_ciphers(CIPHERS)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
@@ -61,7 +62,7 @@ def _context(tls: Tls) -> ssl.SSLContext:
     return context
 
 
-def _named(by_name: Mapping[str, ssl.SSLContext], name: str) -> ssl.SSLContext | None:
+def _named(by_name: Mapping[str, ServerContext], name: str) -> ServerContext | None:
     """Return the context for *name*: its own, or that of a wildcard for its last label."""
     found = by_name.get(name)
     if found is None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, TypeVar
 
+from gslb.daemons.handshakes import ServerContext, accept
 from gslb.errors import GslbError
 from gslb.model import Address
 from gslb.proxy import hello, preface
@@ -28,7 +29,6 @@ BACKLOG: Final = 4096
 ACCEPTED_MAX: Final = 64  # connections taken at once, before others are looked after
 PEEK_MAX: Final = 16_384
 PEEK_S: Final = 10.0  # how long what is peeked at may take to come
-HANDSHAKE_S: Final = 10.0
 RESTS_S: Final = 0.1  # after the process has no more file descriptors
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class Treatment:
     admission: Admission
     make: Factory
     undo: Undo
-    secure: ssl.SSLContext | None = None
+    secure: ServerContext | None = None
     has_preface: bool = False
     by_name: ByName | None = None
     failed: Callable[[str], None] = lambda _: None
@@ -153,18 +153,12 @@ class Listening:
             raise
 
     async def _connect(
-        self, sock: socket.socket, protocol: asyncio.BaseProtocol, secure: ssl.SSLContext | None
+        self, sock: socket.socket, protocol: asyncio.BaseProtocol, secure: ServerContext | None
     ) -> None:
         if secure is None:
             await self._loop.connect_accepted_socket(lambda: protocol, sock)
         else:
-            await self._loop.connect_accepted_socket(
-                lambda: protocol,
-                sock,
-                ssl=secure,
-                ssl_handshake_timeout=HANDSHAKE_S,
-                ssl_shutdown_timeout=1.0,
-            )
+            await accept(sock, protocol, secure)
 
     def _undo(
         self,
