@@ -71,6 +71,23 @@ async def test_who_gives_up_leaves_the_place_to_others(is_given):
     assert (places.count(at), places.waiting(at), at.active) == (1, 0, 1)
 
 
+@pytest.mark.parametrize("by", ["a newcomer", "a reload"])
+async def test_those_who_wait_are_given_places_that_are_new_before_others(by):
+    places, at = Places(), targets(1)[0]
+    assert await places.take(at, limited())
+    first, second = [await taking(places, at, limited()) for _ in range(2)]
+    more = limited(connections_max=3)
+    if by == "a reload":
+        places.adopt({at: more})
+        await turns()
+        assert first.done()
+        assert second.done()
+    last = await taking(places, at, more)
+
+    assert (first.done(), second.done(), last.done()) == (True, True, False)
+    last.cancel()
+
+
 async def test_each_worker_has_its_part_and_fewer_places_are_not_handed_on():
     places, at = Places(), targets(1)[0]
     places.workers = 2

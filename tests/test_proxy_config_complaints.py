@@ -430,7 +430,7 @@ WARNED = [
         "proxy: {routes: [{service: www.example.com, retry: {budget: 0, «statuses: [503]}}]}",
         "proxy.routes[0].retry.statuses",
         "`budget` of nothing",
-        "leave it out",
+        "`budget: 20%`",
     ),
     (
         "proxy: {routes: [{service: www.example.com, affinity: client, «balance: random}]}",
@@ -549,6 +549,8 @@ def test_other_regions_proxies_that_are_asked_where_no_tier_listens_are_warned_o
         ("[8080]", "{port: 8080}", False),
         ("[8080]", "{to: [members]}", False),
         ("[80]", "{}", False),
+        ("[{port: 8080, mode: tcp, service: www.example.com}]", "{}", False),
+        ("[8080, {port: 80, mode: tcp, service: www.example.com}]", "{}", True),
     ):
         proxy = f"{{listen: {listen}, across: {across}, routes: [{{service: www.example.com}}]}}"
         main = f"{two}proxy: {proxy}\n"

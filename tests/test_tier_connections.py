@@ -587,6 +587,30 @@ async def test_in_tcp_mode_a_member_that_is_full_is_passed_by_for_another(tmp_pa
         assert 0 < each["connect_ms"] < each["duration_ms"]
 
 
+async def test_who_leaves_while_it_waits_for_a_place_has_a_line_that_says_so(tmp_path):
+    port = free_port(PROXY)
+    log = tmp_path / "access.log"
+    upstream = {"connections": 1, "queue": 1, "queue_timeout": "60s"}
+    proxy = {**passing(port), "access_log": str(log)}
+    async with (
+        tier(tmp_path, port=port, upstream=upstream, proxy=proxy) as it,
+        await asyncio.start_server(greet, US[0], it.member_port),
+    ):
+        first = await it.open()
+        assert await first.reader.readexactly(5) == b"hello"
+        left = await it.open()
+        left.send(b"x")
+        left.break_off()
+        while not log.read_text():
+            await asyncio.sleep(0.05)
+        (line,) = map(json.loads, log.read_text().splitlines())
+        waiting = await it.open()  # in the queue, where there is room again
+        first.close()
+        assert await waiting.reader.readexactly(5) == b"hello"
+        waiting.close()
+    assert (line["error"], line["member"], line["tries"]) == ("client gone", None, 0)
+
+
 async def test_a_server_name_decides_where_tls_goes_that_is_not_ended_here(tmp_path, authority):
     port = free_port(PROXY)
     passes = [

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from gslb.config.known import Known
 from gslb.config.settings import BrokenZone, ServedZone
+from gslb.dns import name
 from gslb.model import Service
 
 
@@ -22,22 +23,42 @@ class Sorted:
 def keep(found: Sorted, before: Iterable[ServedZone], known: Known) -> Sorted:
     """Return *found* with the version *before* of each zone that has become broken.
 
-    One that no longer says its name is known by its file.
+    One that no longer says its name is known by its file, unless another says that it is its.
     """
     # A second file for a zone that is served is broken too, and there is nothing to keep.
     texts = {zone.text for zone in found.served}
-    old = {zone.text: zone for zone in before if zone.text not in texts}
-    names = {zone.file: zone.text for zone in old.values()}
+    old = {
+        zone.text: zone
+        for zone in before
+        if zone.text not in texts and all(_fits(service, known) for service in zone.services)
+    }
     kept: dict[str, BrokenZone] = {}
-    broken = []
     for each in found.broken:
-        text = each.text if each.text in old else names.get(each.file, "")
-        if text in old and text not in kept and all(_fits(s, known) for s in old[text].services):
-            kept[text] = replace(each, text=text, apex=old[text].zone.apex)
-        else:
-            broken.append(each)
+        if each.text in old:
+            kept.setdefault(each.text, each)
+    named = set(map(id, kept.values()))
+    texts_of = {zone.file: text for text, zone in old.items()}
+    for each in found.broken:
+        if id(each) not in named and (text := texts_of.get(each.file)) is not None:
+            kept.setdefault(text, replace(each, text=text, apex=old[text].zone.apex))
+    files = {each.file for each in kept.values()}
     served = (*found.served, *(old[text] for text in kept))
-    return Sorted(served, tuple(broken), tuple(kept.values()))
+    apexes = {zone.zone.apex for zone in served}
+    return Sorted(
+        tuple(_without_others(zone, apexes) for zone in served),
+        tuple(each for each in found.broken if each.file not in files),
+        tuple(kept.values()),
+    )
+
+
+def _without_others(zone: ServedZone, apexes: Collection[bytes]) -> ServedZone:
+    """Return *zone* without the services that a zone below, which may be new, answers for."""
+    own = tuple(
+        service
+        for service in zone.services
+        if next(apex for apex in name.ancestors(service.name) if apex in apexes) == zone.zone.apex
+    )
+    return zone if len(own) == len(zone.services) else replace(zone, services=own)
 
 
 def _fits(service: Service, known: Known) -> bool:

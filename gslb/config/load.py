@@ -79,12 +79,12 @@ def load(
         for zone_path, at in named.zones
     ]
     found = keep(_sorted_out(zones), before, main.known)
+    wrong = (*found.kept, *found.broken)
     tier = None
     if vantage is None:
         need = tier_files if region is None else Need.ALL
-        tier = _tier(reader, main, [*_services(found, zones)], need, is_whole=not found.broken)
+        tier = _tier(reader, main, [*_services(found, zones)], need, is_whole=not wrong)
     files = {path, *reader.files, *(file for zone in zones for file in zone.files)}
-    wrong = (*found.kept, *found.broken)
     if sheet.complaints:
         raise ConfigError(
             [*sheet.complaints, *(note for z in wrong for note in z.complaints)],

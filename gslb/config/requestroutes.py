@@ -231,8 +231,10 @@ def _check_total(spec: TimeoutsSpec, at: At) -> None:
 def _check_retry(spec: RetrySpec, at: At) -> None:
     """Warn of statuses after which nothing is tried again."""
     if spec.statuses and (spec.tries == 1 or not spec.budget):
-        reason = "`tries: 1`" if spec.tries == 1 else "a `budget` of nothing"
-        at.warn(f"has no effect beside {reason}", "leave it out, or write `tries: 2`", on_key=True)
+        reason, other = "a `budget` of nothing", "`budget: 20%`"
+        if spec.tries == 1:
+            reason, other = "`tries: 1`", "`tries: 2`"
+        at.warn(f"has no effect beside {reason}", f"leave it out, or write {other}", on_key=True)
 
 
 def _check_kept(action: Forward, affinity: Affinity | None, at: At) -> None:

@@ -50,7 +50,7 @@ class TierReader:
         if not found and not at.spoiled and any(each.mode == "http" for each in listeners):
             hint = "write routes: [{service: NAME}]"
             at.warn("has no routes: every request is answered 404", hint, on_key=True)
-        self._check_across(spec, {each.port for each in listeners}, at)
+        self._check_across(spec, {each.port for each in listeners if each.mode == "http"}, at)
         if spec.tier != "haproxy" and at.has("haproxy"):
             problem = "has no effect: the tier is not HAProxy's"
             (at / "haproxy").warn(problem, "write `tier: haproxy`, or leave it out", on_key=True)

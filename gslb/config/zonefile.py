@@ -28,7 +28,7 @@ from gslb.errors import Complaint, ConfigError
 from gslb.model import Family, Service
 
 _STAND_IN = name.parse("invalid")
-_ZONE_LINE = re.compile(rb"""^zone:[ \t]*["']?([^\s"'#]+)""", re.MULTILINE)
+_ZONE_LINE = re.compile(rb"""^zone:[ \t]*["']?([^\s"'#\[\]{}&*!|>%@`,]+)""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from gslb.tier import PassRoute
 TRIES_MAX: Final = 3
 CONNECT_S: Final = 1.0
 IDLE_S: Final = 3600.0
+LINGER_S: Final = 30.0  # how long a member is given to take what a client sent that has left
 HELD_MAX: Final = 65_536  # octets of a client held until its member is reached
 
 Left = Callable[[Any, Address], None]
@@ -189,7 +190,9 @@ class Passing(Wired):
         if self._task is not None and not self._task.done():
             self._task.cancel()
         if self._member is not None:
-            self._member.close()
+            self._member.end(at_once=error is not None or self._error is not None)
+        elif self._error is None:
+            self._error = "client gone"
         self._left(self, self._client)
         self._on_passed(
             Passed(
@@ -235,8 +238,13 @@ class Passing(Wired):
 
     def sweep(self, now_s: float) -> None:
         """Close what has been idle for too long."""
-        if now_s >= self.deadline_s:
+        if now_s >= self.deadline_s and self._transport is not None:
             self._error = "idle"
+            self._transport.abort()  # what it was sent it may never take
+
+    def on_member_lost(self, member: MemberSide) -> None:
+        """Hear that a connection to a member is no more: the one there is, or one that failed."""
+        if member is self._member:
             self.close()
 
     def drain(self) -> None:
@@ -250,6 +258,16 @@ class MemberSide(Wired):
         super().__init__()
         self._client = client
         self._leaves: Callable[[], None] | None = leaves
+
+    def end(self, *, at_once: bool) -> None:
+        """Close, once what the client sent is taken, which a member that hangs may never do."""
+        if self._transport is None:
+            return
+        if at_once:
+            self._transport.abort()
+        else:
+            self._transport.close()
+            asyncio.get_running_loop().call_later(LINGER_S, self._transport.abort)
 
     def leave(self) -> None:
         """Give the place back, once."""
@@ -270,7 +288,7 @@ class MemberSide(Wired):
         """Take in that the member is there no more."""
         self._transport = None
         self.leave()
-        self._client.close()
+        self._client.on_member_lost(self)
 
     def pause_writing(self) -> None:
         """Let the client rest."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gslb.proxy.target import Target
@@ -21,6 +22,14 @@ class _Taken:
     most: int = 1
     count: int = 0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+
+    def hand_out(self) -> None:
+        """Give the places that are free to those who have waited longest."""
+        while self.waiting and self.count < self.most:
+            turn = self.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                self.count += 1
 
 
 class Places:
@@ -40,6 +49,13 @@ class Places:
         taken = self._taken.get(target)
         return 0 if taken is None else len(taken.waiting)
 
+    def adopt(self, upstreams: Mapping[Target, Upstream]) -> None:
+        """Have as many places as *upstreams* say from now on."""
+        for target, taken in self._taken.items():
+            if (upstream := upstreams.get(target)) is not None:
+                taken.most = upstream.connections_each(self.workers)
+                taken.hand_out()
+
     async def take(self, target: Target, upstream: Upstream) -> bool:
         """Take a place, waiting for it as *upstream* says; return whether there was one."""
         target.active += 1
@@ -54,6 +70,7 @@ class Places:
     async def _take(self, target: Target, upstream: Upstream) -> bool:
         taken = self._taken.setdefault(target, _Taken())
         taken.most = upstream.connections_each(self.workers)
+        taken.hand_out()
         if taken.count < taken.most:
             taken.count += 1
             return True
@@ -82,10 +99,6 @@ class Places:
     def _pass_on(self, target: Target, taken: _Taken) -> None:
         """Let who has waited longest have a place that is free now."""
         taken.count -= 1
-        while taken.waiting and taken.count < taken.most:
-            turn = taken.waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                taken.count += 1
+        taken.hand_out()
         if not taken.count:
             del self._taken[target]

@@ -284,6 +284,7 @@ class Worker:
             for chooser in table.choosers.values()
             for target in chooser.targets()
         }
+        self._places.adopt(upstreams)
         for target, pool in list(self._pools.items()):
             if upstreams.get(target) != pool.upstream:
                 pool.retire()
