@@ -65,6 +65,9 @@ def step_apart() -> None:
     with socket.socket() as any_socket:
         loopback = struct.pack("16sH14x", b"lo", _IFF_UP)
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, loopback)
+    # As docs/proxy.md advises: what is half done where a listener closes goes to the next one.
+    with suppress(OSError):
+        Path("/proc/sys/net/ipv4/tcp_migrate_req").write_text("1")
 
 
 class Network:
