@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from gslb.model import Network
 
 KIB = 1024
+NO_ROUTE = "none"  # what figures call the route of requests that have none
 
 # Fields of a request that the tier writes itself: whom it is from, its id, its trace, its way.
 OWN_FIELDS = (

@@ -8,8 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from gslb.proxy.exchange import CLIENT_GONE, DISCARDED_MAX, UNSENT_MAX
 from gslb.proxy.head import CHUNKED, UNTIL_CLOSE, ResponseHead
 from gslb.proxy.sides import NO_BODY, Phase
-from gslb.proxy.tally import NO_ROUTE
-from gslb.tier import Deny, Match, Page, Rate, Redirect, Respond, Retry, Rewrite, Timeouts
+from gslb.tier import NO_ROUTE, Deny, Match, Page, Rate, Redirect, Respond, Retry, Rewrite, Timeouts
 from tests.exchanges import FakeBack, FakeClient, World, route, service
 
 CHUNKED_OK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -36,10 +36,10 @@ def keep(found: Sorted, before: Iterable[ServedZone], known: Known) -> Sorted:
     for each in found.broken:
         if each.text in old:
             kept.setdefault(each.text, each)
-    named = set(map(id, kept.values()))
+    claimed = {each.file for each in kept.values()}
     texts_of = {zone.file: text for text, zone in old.items()}
     for each in found.broken:
-        if id(each) not in named and (text := texts_of.get(each.file)) is not None:
+        if each.file not in claimed and (text := texts_of.get(each.file)) is not None:
             kept.setdefault(text, replace(each, text=text, apex=old[text].zone.apex))
     files = {each.file for each in kept.values()}
     served = (*found.served, *(old[text] for text in kept))
@@ -53,11 +53,8 @@ def keep(found: Sorted, before: Iterable[ServedZone], known: Known) -> Sorted:
 
 def _without_others(zone: ServedZone, apexes: Collection[bytes]) -> ServedZone:
     """Return *zone* without the services that a zone below, which may be new, answers for."""
-    own = tuple(
-        service
-        for service in zone.services
-        if next(apex for apex in name.ancestors(service.name) if apex in apexes) == zone.zone.apex
-    )
+    apex = zone.zone.apex
+    own = tuple(each for each in zone.services if name.closest(each.name, apexes) == apex)
     return zone if len(own) == len(zone.services) else replace(zone, services=own)
 
 

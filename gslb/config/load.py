@@ -188,7 +188,7 @@ def _sorted_out(zones: Iterable[ReadZone]) -> Sorted:
 def _shadowed(zone: ReadZone, apexes: Collection[bytes]) -> Iterator[Complaint]:
     """Yield a complaint for each service whose name another zone below this one answers for."""
     for service in zone.services:
-        closest = next(apex for apex in name.ancestors(service.name) if apex in apexes)
+        closest = name.closest(service.name, apexes)
         if closest != zone.apex:
             problem = (
                 f"the service {service.text} is never asked for here: "

@@ -24,6 +24,7 @@ from gslb.config.routekeys import (
 from gslb.config.tierfiles import TierFiles
 from gslb.config.upstreams import Offered
 from gslb.tier import (
+    NO_ROUTE,
     UNCHANGED,
     Action,
     Affinity,
@@ -43,7 +44,6 @@ from gslb.tier import (
 
 ACTIONS = ("service", "split", "redirect", "respond", "deny")
 FORWARDING = ("balance", "affinity", "timeouts", "retry", "buffer", "sticky", "rewrite")
-UNROUTED = "none"  # what figures call the route of requests that have none
 REDIRECTS = (301, 302, 303, 307, 308)
 NO_BODY = (204, 205, 304)
 TEXT_TYPE, HTML_TYPE = "text/plain; charset=utf-8", "text/html; charset=utf-8"
@@ -66,7 +66,7 @@ class RequestRouteReader:
         for index, spec in enumerate(specs):
             here = self.at / index
             name = spec.name or f"route {index + 1}"
-            if name == UNROUTED:
+            if name == NO_ROUTE:
                 problem = f"{shown(name)} is what figures call requests without a route"
                 (here / "name").wrong(problem, "choose another name")
             if first_of.setdefault(name, index) != index:

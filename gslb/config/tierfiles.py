@@ -51,24 +51,24 @@ class TierFiles:
         try:
             return read_bytes(path)
         except UnreadableError as error:
-            if self.need is Need.ALL:
-                at.wrong(f"{path} {error.problem}", error.hint)
-            else:
-                at.warn(f"{path} {error.problem}", ELSEWHERE)
+            self._miss(at, f"{path} {error.problem}", error.hint)
             return None
 
     def writable(self, path: Path, at: At) -> None:
         """Complain where the file *path*, which is written to, cannot be."""
         if self.need is Need.NONE:
             return
-        problem = ""
+        hint = "write the path of a file in a folder that is there"
         if path.is_dir():
-            problem = f"{path} is a folder"
+            self._miss(at, f"{path} is a folder", hint)
         elif not path.parent.is_dir():
-            problem = f"{path.parent} is not there, or no folder"
-        if problem and self.need is Need.ALL:
-            at.wrong(problem, "write the path of a file in a folder that is there")
-        elif problem:
+            self._miss(at, f"{path.parent} is not there, or no folder", hint)
+
+    def _miss(self, at: At, problem: str, hint: str) -> None:
+        """Complain of what is not there, where it is needed; warn of it elsewhere."""
+        if self.need is Need.ALL:
+            at.wrong(problem, hint)
+        else:
             at.warn(problem, ELSEWHERE)
 
     def certificate(self, cert: str, key: str | None, at: At) -> Certificate:

@@ -14,10 +14,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from gslb.daemons.outlet import Outlet
-from gslb.daemons.passing import Passed
+from gslb.daemons.passing import Passing
 from gslb.proxy.accesslog import AccessLog, Entry
 from gslb.proxy.desk import Refusal
 from gslb.proxy.exchange import Exchange
@@ -27,6 +27,8 @@ AGAIN: Final = 16_384  # octets that come until room is looked for again
 HELD_MAX: Final = 1 << 20  # octets of lines that are held while nobody reads them
 LAST_S: Final = 2.0  # how long a reader is given at the end
 LAST_TRIES: Final = 400  # a pipe may have room for little, and it is looked for that often
+
+T = TypeVar("T")
 
 
 class Journal:
@@ -62,34 +64,23 @@ class Journal:
 
     def note(self, exchange: Exchange) -> None:
         """Note that an exchange is over."""
-        if self._outlet is None:
-            return
-        if self._held >= HELD_MAX:
-            self.dropped += 1
-            return
-        self._add(_entry(exchange, self._clock(), self._wall()))
+        self._note(_entry, exchange)
 
     def note_refused(self, refusal: Refusal) -> None:
         """Note that something came that was no request."""
-        if self._has_room():
-            self._add(_refused(refusal, self._wall()))
+        self._note(_refused, refusal)
 
-    def note_passed(self, passed: Passed) -> None:
+    def note_passed(self, passing: Passing) -> None:
         """Note that a connection in tcp mode is over."""
-        if self._has_room():
-            self._add(_passed(passed, self._clock(), self._wall()))
+        self._note(_passed, passing)
 
-    def _has_room(self) -> bool:
-        """Return whether there is a log, and room for one more line, which is dropped otherwise."""
+    def _note(self, entry_of: Callable[[T, float, float], Entry], what: T) -> None:
         if self._outlet is None:
-            return False
+            return
         if self._held >= HELD_MAX:
             self.dropped += 1
-            return False
-        return True
-
-    def _add(self, entry: Entry) -> None:
-        line = self._show(entry)
+            return
+        line = self._show(entry_of(what, self._clock(), self._wall()))
         self._lines.append(line)
         self._held += len(line)
         if self._held >= self._write_at:
@@ -156,61 +147,27 @@ class Journal:
             self._outlet = None
 
 
-_NOTHING: Final = Entry(
-    time_s=0.0,
-    client="",
-    method=b"",
-    host=b"",
-    path=b"",
-    status=0,
-    bytes_in=0,
-    bytes_out=0,
-    route=None,
-    service=None,
-    member=None,
-    region=None,
-    tries=0,
-    hop=None,
-    duration_ms=0.0,
-    connect_ms=None,
-    first_byte_ms=None,
-    tls=None,
-    http="",
-    request_id=b"",
-    user_agent=None,
-    referer=None,
-    error=None,
-)
-
-
-def _refused(refusal: Refusal, wall_s: float) -> Entry:
+def _refused(refusal: Refusal, _: float, wall_s: float) -> Entry:
     peer, tls, http, error = refusal
-    return _NOTHING._replace(
-        time_s=wall_s,
-        client=peer.text,
-        status=error.status,
-        tls=tls,
-        http=http,
-        error=str(error),
-    )
+    return Entry(wall_s, peer.text, status=error.status, tls=tls, http=http, error=str(error))
 
 
-def _passed(passed: Passed, now_s: float, wall_s: float) -> Entry:
-    target, lasted_s = passed.target, now_s - passed.began_s
-    connecting_s = passed.connected_s - passed.asked_s
-    return _NOTHING._replace(
-        time_s=wall_s - lasted_s,
-        client=str(passed.client),
-        bytes_in=passed.bytes_in,
-        bytes_out=passed.bytes_out,
-        service=passed.service,
+def _passed(passing: Passing, now_s: float, wall_s: float) -> Entry:
+    target, lasted_s = passing.target, now_s - passing.began_s
+    connecting_s = passing.connected_s - passing.asked_s
+    return Entry(
+        wall_s - lasted_s,
+        str(passing.client),
+        bytes_in=passing.bytes_in,
+        bytes_out=passing.bytes_out,
+        service=passing.route.service,
         member=None if target is None else target.name,
         region=None if target is None else target.region,
-        tries=passed.tries,
+        tries=passing.tries,
         duration_ms=lasted_s * 1000,
         connect_ms=None if target is None else connecting_s * 1000,
         http="tcp",
-        error=passed.error,
+        error=passing.error,
     )
 
 

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from gslb.daemons.places import Places
 from gslb.daemons.wired import Wired
@@ -30,33 +30,15 @@ IDLE_S: Final = 3600.0
 LINGER_S: Final = 30.0  # how long a member is given to take what a client sent that has left
 HELD_MAX: Final = 65_536  # octets of a client held until its member is reached
 
-Left = Callable[[Any, Address], None]
-
-
-class Passed(NamedTuple):
-    """One connection that is over: whose it was, where it went, what went through it.
-
-    Times are seconds by the desk's clock; `connected_s` is 0.0 where there was no member for it,
-    of which `tries` could not be reached.
-    """
-
-    client: Address
-    service: str
-    target: Target | None
-    tries: int
-    began_s: float
-    asked_s: float
-    connected_s: float
-    bytes_in: int
-    bytes_out: int
-    error: str | None
-
-
-OnPassed = Callable[[Passed], None]
+Left = Callable[["Passing"], None]
 
 
 class Passing(Wired):
-    """A client's connection, and the one to its member."""
+    """A client's connection, and the one to its member; *left* is told when it is over.
+
+    What went through it, and when, is kept: times by the desk's clock, 0.0 where it did not come to
+    that.  `target` is the member that was reached, None for none; `tries` how many were to be.
+    """
 
     def __init__(
         self,
@@ -65,28 +47,26 @@ class Passing(Wired):
         route: PassRoute,
         client: Address,
         left: Left,
-        on_passed: OnPassed,
     ) -> None:
         super().__init__()
         self._desk = desk
         self._places = places
-        self._route = route
-        self._client = client
+        self.route = route
+        self.client = client
         self._left = left
-        self._on_passed = on_passed
-        self._began_s = desk.now_s()
-        self._asked_s = self._connected_s = 0.0
-        self._target: Target | None = None
-        self._tries = 0
-        self._bytes_in = self._bytes_out = 0
-        self._error: str | None = None
+        self.began_s = desk.now_s()
+        self.asked_s = self.connected_s = 0.0
+        self.target: Target | None = None
+        self.tries = 0
+        self.bytes_in = self.bytes_out = 0
+        self.error: str | None = None
         self._member: MemberSide | None = None
         self._task: asyncio.Task[None] | None = None
         self._held: list[bytes] = []
         self._held_count = 0
         self._has_ended = False
         self._member_has_ended = False
-        self.deadline_s = self._began_s + IDLE_S
+        self.deadline_s = self.began_s + IDLE_S
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Look for a member."""
@@ -94,11 +74,11 @@ class Passing(Wired):
         self._task = asyncio.get_running_loop().create_task(self._find())
 
     async def _find(self) -> None:
-        desk, route, places = self._desk, self._route, self._places
+        desk, route, places = self._desk, self.route, self._places
         table = desk.table
         chooser = None if table is None else table.choosers.get(route.service)
         tried: list[Target] = []
-        while chooser is not None and self._tries < TRIES_MAX:
+        while chooser is not None and self.tries < TRIES_MAX:
             target = self._choose(chooser, tried)
             if target is None:
                 break
@@ -108,17 +88,17 @@ class Passing(Wired):
             if await self._reach(chooser, target):
                 desk.tally.count("gslb_proxy_passed_total", route.service, target.name)
                 return
-        self._error = "no member"
+        self.error = "no member"
         desk.tally.count("gslb_proxy_passed_total", route.service, "none")
         self.close()
 
     def _choose(self, chooser: Chooser, tried: list[Target]) -> Target | None:
         desk = self._desk
-        balance = self._route.balance
-        key = client_key(self._client)
+        balance = self.route.balance
+        key = client_key(self.client)
         # What is passed on as it is means nothing to another region's proxy.
         return chooser.choose(
-            balance, key, self._client, tried, desk.draw(), desk.now_s(), by_proxies=False
+            balance, key, self.client, tried, desk.draw(), desk.now_s(), by_proxies=False
         )
 
     async def _reach(self, chooser: Chooser, target: Target) -> bool:
@@ -126,8 +106,8 @@ class Passing(Wired):
         loop = asyncio.get_running_loop()
         host, port = target.endpoint
         member = MemberSide(self, partial(self._places.leave, target))
-        began_s = self._asked_s = self._desk.now_s()
-        self._tries += 1
+        began_s = self.asked_s = self._desk.now_s()
+        self.tries += 1
         try:
             async with asyncio.timeout(CONNECT_S):
                 await loop.create_connection(lambda: member, host, port)
@@ -139,13 +119,13 @@ class Passing(Wired):
             member.leave()
             raise
         self._note(chooser, target, Outcome.OK, began_s)
-        self._target, self._connected_s = target, self._desk.now_s()
+        self.target, self.connected_s = target, self._desk.now_s()
         if self._transport is None:
             member.close()
             return True
         self._member = member
         if version := chooser.upstream.proxy_protocol:
-            member.send(preface.encode(version, (self._client, 0), (ip_address(host), port)))
+            member.send(preface.encode(version, (self.client, 0), (ip_address(host), port)))
         for octets in self._held:
             member.send(octets)
         self._held = []
@@ -165,7 +145,7 @@ class Passing(Wired):
 
     def data_received(self, octets: bytes) -> None:
         """Pass octets on to the member."""
-        self._bytes_in += len(octets)
+        self.bytes_in += len(octets)
         self.deadline_s = self._desk.now_s() + IDLE_S
         if self._member is not None:
             self._member.send(octets)
@@ -190,24 +170,10 @@ class Passing(Wired):
         if self._task is not None and not self._task.done():
             self._task.cancel()
         if self._member is not None:
-            self._member.end(at_once=error is not None or self._error is not None)
-        elif self._error is None:
-            self._error = "client gone"
-        self._left(self, self._client)
-        self._on_passed(
-            Passed(
-                client=self._client,
-                service=self._route.service,
-                target=self._target,
-                tries=self._tries,
-                began_s=self._began_s,
-                asked_s=self._asked_s,
-                connected_s=self._connected_s,
-                bytes_in=self._bytes_in,
-                bytes_out=self._bytes_out,
-                error=self._error,
-            )
-        )
+            self._member.end(at_once=error is not None or self.error is not None)
+        elif self.error is None:
+            self.error = "client gone"
+        self._left(self)
 
     def pause_writing(self) -> None:
         """Let the member rest."""
@@ -224,7 +190,7 @@ class Passing(Wired):
     def send(self, octets: bytes) -> None:
         """Pass octets on to the client."""
         self.deadline_s = self._desk.now_s() + IDLE_S
-        self._bytes_out += len(octets)
+        self.bytes_out += len(octets)
         if self._transport is not None:
             self._transport.write(octets)
 
@@ -239,7 +205,7 @@ class Passing(Wired):
     def sweep(self, now_s: float) -> None:
         """Close what has been idle for too long."""
         if now_s >= self.deadline_s and self._transport is not None:
-            self._error = "idle"
+            self.error = "idle"
             self._transport.abort()  # what it was sent it may never take
 
     def on_member_lost(self, member: MemberSide) -> None:
@@ -265,8 +231,10 @@ class MemberSide(Wired):
             return
         if at_once:
             self._transport.abort()
-        else:
-            self._transport.close()
+            return
+        is_taken = not self._transport.get_write_buffer_size()
+        self._transport.close()
+        if not is_taken:
             asyncio.get_running_loop().call_later(LINGER_S, self._transport.abort)
 
     def leave(self) -> None:

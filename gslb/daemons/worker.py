@@ -226,11 +226,13 @@ class Worker:
         return None if route is None else partial(self._passing, route)
 
     def _passing(self, route: PassRoute, client: Address) -> asyncio.BaseProtocol:
-        passing = Passing(
-            self.desk, self._places, route, client, self._left, self._journal.note_passed
-        )
+        passing = Passing(self.desk, self._places, route, client, self._passing_left)
         self._fronts.add(passing)
         return passing
+
+    def _passing_left(self, passing: Passing) -> None:
+        self._left(passing, passing.client)
+        self._journal.note_passed(passing)
 
     def _left(self, front: Any, client: Address | None) -> None:
         self._fronts.discard(front)

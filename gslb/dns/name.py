@@ -7,7 +7,7 @@ a label, and comparing two of them is the ASCII-case-insensitive match of RFC 43
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 LABEL_MAX = 63
 NAME_MAX = 255
@@ -115,6 +115,11 @@ def ancestors(wire: bytes) -> Iterator[bytes]:
         yield wire
         wire = wire[1 + wire[0] :]
     yield wire
+
+
+def closest(wire: bytes, apexes: Collection[bytes]) -> bytes:
+    """Return the one of *apexes* that is nearest above *wire*, or *wire* itself; there is one."""
+    return next(apex for apex in ancestors(wire) if apex in apexes)
 
 
 def is_within(wire: bytes, apex: bytes) -> bool:

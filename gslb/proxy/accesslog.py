@@ -28,27 +28,27 @@ class Entry(NamedTuple):
 
     time_s: float
     client: str
-    method: bytes
-    host: bytes
-    path: bytes
-    status: int
-    bytes_in: int
-    bytes_out: int
-    route: str | None
-    service: str | None
-    member: str | None
-    region: str | None
-    tries: int
-    hop: str | None
-    duration_ms: float
-    connect_ms: float | None
-    first_byte_ms: float | None
-    tls: str | None
-    http: str
-    request_id: bytes
-    user_agent: bytes | None
-    referer: bytes | None
-    error: str | None
+    method: bytes = b""
+    host: bytes = b""
+    path: bytes = b""
+    status: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    route: str | None = None
+    service: str | None = None
+    member: str | None = None
+    region: str | None = None
+    tries: int = 0
+    hop: str | None = None
+    duration_ms: float = 0.0
+    connect_ms: float | None = None
+    first_byte_ms: float | None = None
+    tls: str | None = None
+    http: str = ""
+    request_id: bytes = b""
+    user_agent: bytes | None = None
+    referer: bytes | None = None
+    error: str | None = None
 
 
 class Words(dict[bytes | None, str]):

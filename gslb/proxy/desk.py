@@ -26,10 +26,11 @@ from gslb.proxy.holder import holder_of
 from gslb.proxy.keeping import pin, pinned
 from gslb.proxy.request import Request
 from gslb.proxy.table import Rule, Table, compile_table, plain_page
-from gslb.proxy.tally import NO_ROUTE, Tally
+from gslb.proxy.tally import Tally
 from gslb.proxy.target import Target
 from gslb.routing.geo import BLANK, Atlas
 from gslb.tier import (
+    NO_ROUTE,
     Forward,
     Limits,
     Listener,

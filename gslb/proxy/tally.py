@@ -14,7 +14,6 @@ from gslb.proxy.target import Target
 
 # Upper bounds in seconds of the histograms of durations; what is above is in a last bucket.
 BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-NO_ROUTE: Final = "none"
 
 # The name of a metric, then its labels' values.
 Label = tuple[str, ...]
